@@ -1,0 +1,29 @@
+# `make`: set up .venv and run the whole benchmark at scale mini. `make test`: set up and run the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+CORES ?= all
+
+.PHONY: run env test lint clean
+
+run: env
+	PATH="$(BIN):$$PATH" snakemake --cores $(CORES) all
+
+env: $(VENV)/.installed
+
+# The lock pins every package; the project itself is installed editable, without asking again.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+test: env
+	PATH="$(BIN):$$PATH" $(BIN)/pytest
+
+lint: env
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
+
+clean:
+	rm -rf results/mini datasets/raw/mini_* .pytest_cache

@@ -1,0 +1,43 @@
+"""Controls: what a quality score must beat. None of them knows what quality is."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from kornia.color import rgb_to_grayscale
+from kornia.filters import laplacian
+from torch import Tensor
+
+from qualiclip.bench.methods import Batch
+
+
+class Random:
+    """Uniform in [0, 1), from the image's name alone, so that it never changes."""
+
+    def load(self, device: str) -> None:
+        pass
+
+    def score(self, batch: Batch) -> Tensor:
+        digests = [hashlib.sha256(name.encode()).digest()[:8] for name in batch.names]
+        return torch.tensor([int.from_bytes(d) / 2**64 for d in digests], dtype=torch.float64)
+
+
+class FileSize:
+    """Bytes of the file: compression leaves more to what has more detail, or noise."""
+
+    def load(self, device: str) -> None:
+        pass
+
+    def score(self, batch: Batch) -> Tensor:
+        return torch.tensor([file.stat().st_size for file in batch.files], dtype=torch.float64)
+
+
+class Laplacian:
+    """Mean absolute 3x3 Laplacian of the grey image: sharpness, or noise."""
+
+    def load(self, device: str) -> None:
+        pass
+
+    def score(self, batch: Batch) -> Tensor:
+        return laplacian(rgb_to_grayscale(batch.images), 3).abs().mean((1, 2, 3))

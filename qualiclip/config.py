@@ -1,0 +1,56 @@
+"""What a training run may be told. Read without torch, so that a workflow can check it first."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class TrainConfig(BaseModel):
+    """One training variant. Defaults are the paper's; those marked * are recalled, unconfirmed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoder: str = Field("RN50-quickgelu", description="open_clip model name, or one of qualiclip/encoders")
+    pretrained: str | None = Field("openai", description="open_clip weights tag; null trains from random weights")
+    prompt_pairs: list[tuple[str, str]] | None = Field(None, description="null: the seven pairs of the released code")
+    scale: float = Field(100.0, gt=0, description="factor on cosine similarities when scoring (hub code: 100)")
+
+    crop: int = Field(224, ge=64, description="crop side, px *")
+    crops: Literal["overlapping", "disjoint", "single"] = Field("overlapping", description="the two crops of a pair")
+    downscale: float = Field(1.0, gt=0, le=1, description="photos are shrunk by a random factor down to this first")
+    pairs: int = Field(16, ge=1, description="crop pairs in a step *")
+    accumulate: int = Field(1, ge=1, description="steps whose gradients are added before an update")
+    levels: int = Field(5, ge=2, le=5, description="degradation levels L of a pair *")
+    degradations: int = Field(1, ge=1, le=2, description="degradation types applied in sequence to a pair *")
+
+    margin_consistency: float = Field(2.5e-3, ge=0, description="m_cons *")
+    margin_ranking: float = Field(6.75e-2, ge=0, description="m_rank *")
+    lambda_consistency: float = Field(1.0, ge=0, description="weight of L_cons *")
+    lambda_positive: float = Field(1.0, ge=0, description="weight of L_pos *")
+    lambda_negative: float = Field(1.0, ge=0, description="weight of L_neg *")
+
+    lr: float = Field(1e-9, gt=0, description="AdamW learning rate *")
+    weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay *")
+    warmup: int = Field(0, ge=0, description="steps of linear warm-up")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
+    average: float = Field(0.0, ge=0, lt=1, description="decay of an exponential moving average of weights; 0: none")
+    epochs: float | None = Field(10, gt=0, description="passes over the pristine images *")
+    steps: int | None = Field(None, ge=0, description="steps, in place of epochs; 0 is the untrained encoder")
+    holdout: float = Field(0.05, gt=0, lt=0.5, description="share of pristine images kept for rank consistency")
+    seed: int = Field(0, ge=0)
+    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="autocast on a GPU; a CPU uses float32")
+    checkpoint_every: int = Field(500, ge=1, description="steps between resumable checkpoints")
+
+    @model_validator(mode="after")
+    def _length(self) -> TrainConfig:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("set either epochs or steps, the other null")
+        return self
+
+    def total_steps(self, n_images: int) -> int:
+        """Steps of the whole run for a pristine set of n_images."""
+        if self.steps is not None:
+            return self.steps
+        return max(1, round(self.epochs * n_images / self.pairs))

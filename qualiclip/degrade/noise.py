@@ -1,0 +1,30 @@
+"""Noise: white in RGB, white in YCbCr, impulse, multiplicative."""
+
+from __future__ import annotations
+
+import torch
+from kornia.color import ycbcr_to_rgb
+from torch import Tensor
+
+from qualiclip.degrade.draw import Draw, per_image
+
+
+def white_noise(x: Tensor, variance: Tensor, draw: Draw) -> Tensor:
+    return x + draw.normal(x) * per_image(variance.sqrt())
+
+
+def white_noise_ycbcr(x: Tensor, variance: Tensor, draw: Draw) -> Tensor:
+    # The conversion is affine, so noise added in YCbCr is the converted noise added in RGB.
+    zero = ycbcr_to_rgb(torch.zeros_like(x[:1]))
+    return x + ycbcr_to_rgb(draw.normal(x) * per_image(variance.sqrt())) - zero
+
+
+def impulse_noise(x: Tensor, density: Tensor, draw: Draw) -> Tensor:
+    """Each sample becomes 0 or 1, with probability density / 2 each."""
+    u = draw.field(lambda g: torch.rand(x.shape[1:], generator=g, device=x.device), x.device)
+    half = per_image(density / 2)
+    return torch.where(u < half, 0.0, torch.where(u > 1 - half, 1.0, x))
+
+
+def multiplicative_noise(x: Tensor, variance: Tensor, draw: Draw) -> Tensor:
+    return x * (1 + draw.normal(x) * per_image(variance.sqrt()))

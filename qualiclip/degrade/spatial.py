@@ -1,0 +1,80 @@
+"""Spatial: jitter, displaced patches, pixelation, quantization, colour blocks."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from qualiclip.degrade.draw import Draw, per_image
+
+JITTER_PASSES = 5
+PATCH = 16
+BLOCK = 32
+_MOST = 100  # patches or blocks whose positions are drawn; the level says how many are used
+
+
+def jitter(x: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
+    """Each pixel read from a normally displaced place (bilinear), five times over."""
+    b, _, h, w = x.shape
+    noise = draw.field(
+        lambda g: torch.randn(JITTER_PASSES, h, w, 2, generator=g, device=x.device), x.device
+    )
+    base = F.affine_grid(torch.eye(2, 3, device=x.device).expand(b, 2, 3), [b, 1, h, w], align_corners=False)
+    per_pixel = per_image(sigma) * torch.tensor([2 / w, 2 / h], device=x.device)
+    for i in range(JITTER_PASSES):
+        x = F.grid_sample(x, base + noise[:, i] * per_pixel, padding_mode="border", align_corners=False)
+    return x
+
+
+def non_eccentricity_patch(x: Tensor, count: Tensor, draw: Draw) -> Tensor:
+    """`count` patches of 16x16 copied, one after the other, to a place at most 8 px away."""
+    h, w = x.shape[-2:]
+    x = x.clone()
+    u = draw.field(lambda g: torch.rand(_MOST, 4, generator=g, device=x.device), x.device).cpu()
+    margin = PATCH // 2
+    room = torch.tensor([h - PATCH - 2 * margin, w - PATCH - 2 * margin])
+    source = (u[..., :2] * (room + 1)).long() + margin
+    target = source + (u[..., 2:] * (PATCH + 1)).long() - margin
+    patch = torch.arange(PATCH, device=x.device)
+    for k in range(int(count.max())):
+        use = (count > k).nonzero().flatten()  # images that displace a k-th patch
+        s, t = source[use.cpu(), k].to(x.device), target[use.cpu(), k].to(x.device)
+        rows, columns = s[:, :1] + patch, s[:, 1:] + patch
+        moved = x[use[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        rows, columns = t[:, :1] + patch, t[:, 1:] + patch
+        x[use[:, None, None], :, rows[:, :, None], columns[:, None, :]] = moved
+    return x
+
+
+def pixelate(x: Tensor, strength: Tensor, draw: Draw) -> Tensor:
+    """Nearest-neighbour reduction to 0.95 - strength^0.6 of the size, and back."""
+    out = torch.empty_like(x)
+    h, w = x.shape[-2:]
+    for s in strength.unique():
+        members = strength == s
+        scale = 0.95 - float(s) ** 0.6
+        small = F.interpolate(x[members], size=(max(1, int(h * scale)), max(1, int(w * scale))), mode="nearest")
+        out[members] = F.interpolate(small, size=(h, w), mode="nearest")
+    return out
+
+
+def quantization(x: Tensor, levels: Tensor, draw: Draw) -> Tensor:
+    """Each sample to one of `levels` equal steps, stretched back to [0, 1]."""
+    n = per_image(levels)
+    return torch.minimum((x * n).floor(), n - 1) / (n - 1)
+
+
+def color_block(x: Tensor, count: Tensor, draw: Draw) -> Tensor:
+    """`count` uniformly coloured 32x32 blocks at drawn places."""
+    h, w = x.shape[-2:]
+    u = draw.field(lambda g: torch.rand(_MOST, 5, generator=g, device=x.device), x.device)
+    top = (u[..., 0] * (h - BLOCK + 1)).floor()
+    left = (u[..., 1] * (w - BLOCK + 1)).floor()
+    rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
+    for k in range(int(count.max())):
+        inside_y = (rows >= top[:, k, None]) & (rows < top[:, k, None] + BLOCK)
+        inside_x = (columns >= left[:, k, None]) & (columns < left[:, k, None] + BLOCK)
+        inside = inside_y[:, None, :, None] & inside_x[:, None, None, :] & per_image(count > k)
+        x = torch.where(inside, u[:, k, 2:, None, None], x)
+    return x

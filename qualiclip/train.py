@@ -1,0 +1,332 @@
+"""Training: rank degraded versions of pristine images. No human score is involved.
+
+`python -m qualiclip.train --help`. One step: pick pristine images, cut two overlapping crops of
+each, degrade both at L increasing levels of one type, and ask three margin losses for order
+(arXiv 2403.11176, Fig. 3). Everything random in step k comes from (seed, k), so that a run that was
+killed goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import pickle
+import sys
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from qualiclip import losses
+from qualiclip.bench import provenance
+from qualiclip.bench.cards import CardError, digest
+from qualiclip.bench.files import atomic, sha256, write_text
+from qualiclip.bench.workspace import Workspace
+from qualiclip.config import TrainConfig
+from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
+from qualiclip.images import open_rgb, to_tensor
+from qualiclip.model import TRAIN_RECORD, WEIGHTS, QualiCLIP, pick_device
+from qualiclip.prompts import PROMPT_PAIRS
+
+CHECKPOINT = "last.ckpt"
+VALIDATION_STEP = 2**31  # steps from here on draw validation batches, never training ones
+
+
+def generator(*key: int) -> torch.Generator:
+    """A CPU generator whose stream depends on the whole key, e.g. (seed, step)."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+
+
+@lru_cache(maxsize=64)  # small sets decode once; memory stays bounded for large ones
+def _decoded(path: str) -> Tensor:
+    return to_tensor(open_rgb(path))
+
+
+def _offsets(room: int, crop: int, how: str, g: torch.Generator) -> tuple[int, int]:
+    """Positions of the two crops along one axis with `room` px to move in."""
+
+    def uniform(low: float, high: float) -> int:
+        return round(low + float(torch.rand((), generator=g)) * (high - low))
+
+    first = uniform(0, room)
+    if how == "disjoint":  # as far apart as the image allows, up to one crop
+        return (0, room) if room < crop else (first % (room - crop + 1), min(room, first % (room - crop + 1) + crop))
+    reach = crop // 2  # overlapping: at least half of the side is shared
+    return first, uniform(max(0, first - reach), min(room, first + reach))
+
+
+class CropPairs(Dataset):
+    """Step k -> uint8 crops (pairs, V, 3, crop, crop), V = 2, or 1 with a single crop."""
+
+    def __init__(self, files: list[str], config: TrainConfig):
+        self.files, self.config = files, config
+
+    def __len__(self) -> int:
+        return self.config.total_steps(len(self.files)) * self.config.accumulate
+
+    def __getitem__(self, step: int) -> Tensor:
+        c = self.config
+        g = generator(c.seed, 0, step)
+        return torch.stack([self._crops(self._pick(step, i, g), g) for i in range(c.pairs)])
+
+    def _pick(self, step: int, i: int, g: torch.Generator) -> str:
+        if len(self.files) < 100_000:  # each epoch is a permutation of its own
+            n = step * self.config.pairs + i
+            order = torch.randperm(len(self.files), generator=generator(self.config.seed, 1, n // len(self.files)))
+            return self.files[order[n % len(self.files)]]
+        return self.files[int(torch.randint(len(self.files), (), generator=g))]
+
+    def _crops(self, file: str, g: torch.Generator) -> Tensor:
+        c, image = self.config, _decoded(file)
+        side = min(image.shape[1:])
+        if side < c.crop:
+            raise ValueError(f"{file}: {image.shape[2]}x{image.shape[1]} px is smaller than the crop of {c.crop} px")
+        factor = max(c.crop / side, 1 - float(torch.rand((), generator=g)) * (1 - c.downscale))
+        if factor < 1:
+            size = [max(c.crop, round(s * factor)) for s in image.shape[1:]]
+            image = torch.nn.functional.interpolate(image[None], size=size, mode="bicubic", antialias=True)[0]
+        if torch.rand((), generator=g) < 0.5:
+            image = image.flip(2)
+        (y1, y2), (x1, x2) = (_offsets(s - c.crop, c.crop, c.crops, g) for s in image.shape[1:])
+        places = [(y1, x1)] if c.crops == "single" else [(y1, x1), (y2, x2)]
+        return torch.stack([image[:, y : y + c.crop, x : x + c.crop] for y, x in places])
+
+
+def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator) -> Tensor:
+    """(n, V, 3, H, W) in [0, 1] -> (n, V, L, 3, H, W): each pair under one drawn type at L levels."""
+    n, v = crops.shape[:2]
+    levels = torch.linspace(1, N_LEVELS, config.levels, device=crops.device)
+    out = crops[:, :, None].repeat(1, 1, config.levels, 1, 1, 1)
+    kinds = torch.stack([torch.randperm(len(TYPES), generator=g)[: config.degradations] for _ in range(n)])
+    for k in range(config.degradations):
+        draw = Draw.sample(n, g)
+        for kind in kinds[:, k].unique():
+            members = (kinds[:, k] == kind).nonzero().flatten()
+            flat = out[members].flatten(0, 2)
+            each = draw[members].repeat(v * config.levels)
+            done = degrade(flat, list(TYPES)[kind], levels.repeat(len(members) * v), each)
+            out[members] = done.view(len(members), *out.shape[1:])
+    return out
+
+
+def loss_terms(model: QualiCLIP, images: Tensor, c: TrainConfig) -> dict[str, Tensor]:
+    """(n, V, L, 3, H, W) -> the weighted sum `loss` and its three unweighted terms."""
+    s = model.similarities(images.flatten(0, 2)).float().unflatten(0, images.shape[:3])
+    terms = {
+        "consistency": losses.consistency(s, c.margin_consistency),
+        "positive": losses.positive_ranking(s, c.margin_ranking),
+        "negative": losses.negative_ranking(s, c.margin_ranking),
+    }
+    total = (
+        c.lambda_consistency * terms["consistency"]
+        + c.lambda_positive * terms["positive"]
+        + c.lambda_negative * terms["negative"]
+    )
+    return {"loss": total, **terms}
+
+
+def learning_rate(step: int, total: int, c: TrainConfig) -> float:
+    if step < c.warmup:
+        return c.lr * (step + 1) / c.warmup
+    if c.schedule == "constant":
+        return c.lr
+    return c.lr * 0.5 * (1 + math.cos(math.pi * (step - c.warmup) / max(1, total - c.warmup)))
+
+
+@torch.no_grad()
+def rank_consistency(model: QualiCLIP, batches: list[Tensor]) -> float:
+    """Share of (milder, severer) pairs of held-out photos that the scores put in order; chance is 0.5."""
+    right = []
+    for images in batches:
+        score = model.score(images.flatten(0, 2)).unflatten(0, images.shape[:3])
+        i, j = torch.triu_indices(score.shape[2], score.shape[2], offset=1)
+        right.append((score[:, :, i] > score[:, :, j]).double().mean())
+    return float(torch.stack(right).mean())
+
+
+def held_out(files: list[str], config: TrainConfig) -> tuple[list[str], list[str]]:
+    """Split pristine files into training and validation contents, by the seed."""
+    order = torch.randperm(len(files), generator=generator(config.seed, 2)).tolist()
+    n = max(1, round(config.holdout * len(files)))
+    return [files[i] for i in order[n:]], [files[i] for i in order[:n]]
+
+
+def validation_batches(files: list[str], config: TrainConfig, device: str, n_batches: int = 8) -> list[Tensor]:
+    """Fixed degraded batches of held-out contents."""
+    crops = CropPairs(files, config)
+    out = []
+    for b in range(n_batches):
+        step = VALIDATION_STEP + b
+        x = crops[step].to(device).float() / 255
+        out.append(degraded(x, config, generator(config.seed, 3, step)))
+    return out
+
+
+class Run:
+    """The state of one training run: model, optimizer, average, curve; saved and restored whole."""
+
+    def __init__(self, config: TrainConfig, device: str):
+        self.config = config
+        pairs = config.prompt_pairs or PROMPT_PAIRS
+        self.model = QualiCLIP.create(config.encoder, config.pretrained, pairs, config.scale, config.seed).to(device)
+        self.averaged = copy.deepcopy(self.model) if config.average else self.model
+        self.optimizer = torch.optim.AdamW(
+            self.model.encoder.parameters(), lr=config.lr, weight_decay=config.weight_decay
+        )
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+
+    def update(self, batches: Iterator[Tensor], total: int, device: str) -> dict[str, float]:
+        """One optimizer step over `accumulate` batches of crops; returns the mean loss terms."""
+        c = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, total, c)
+        sums: dict[str, float] = {}
+        for a in range(c.accumulate):
+            crops = next(batches).to(device, non_blocking=True).float() / 255
+            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a))
+            with torch.autocast("cuda", torch.bfloat16, enabled=device == "cuda" and c.precision == "bfloat16"):
+                terms = loss_terms(self.model, images, c)
+            (terms["loss"] / c.accumulate).backward()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value.item() / c.accumulate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if c.average:
+            self._average(min(c.average, self.step / (self.step + 10)))
+        return sums
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        for kept, now in zip(self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(now, 1 - decay)
+
+
+def save_checkpoint(run: Run, folder: Path) -> None:
+    """Write last.ckpt; the one before stays as last.ckpt.previous until the next."""
+    state = {
+        "config": run.config.model_dump(),
+        "model": run.model.state_dict(),
+        "averaged": run.averaged.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "step": run.step,
+        "curve": run.curve,
+    }
+    path = folder / CHECKPOINT
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+        if path.exists():
+            os.replace(path, path.with_suffix(".ckpt.previous"))
+
+
+def restore_checkpoint(run: Run, folder: Path) -> None:
+    """Go on from the newest whole checkpoint of the same config, if there is one."""
+    for name in (CHECKPOINT, f"{CHECKPOINT}.previous"):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as e:
+            print(f"{path} is damaged and is passed over: {e}".splitlines()[0], file=sys.stderr)
+            continue
+        if state["config"] != run.config.model_dump():
+            print(f"{path} is of another configuration and is passed over", file=sys.stderr)
+            continue
+        run.model.load_state_dict(state["model"])
+        run.averaged.load_state_dict(state["averaged"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.step, run.curve = state["step"], state["curve"]
+        print(f"going on from {path}, step {run.step}", file=sys.stderr)
+        return
+
+
+def train(config: TrainConfig, files: list[str], out: Path, device: str, workers: int = 0) -> None:
+    """Train one variant on pristine image files; write weights.safetensors and train.json into `out`.
+
+    Raises ValueError for an image smaller than the crop, FloatingPointError when the loss is not finite.
+    """
+    start = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    training, validation = held_out(files, config)
+    crops = CropPairs(training, config)
+    total = config.total_steps(len(training))
+    run = Run(config, device)
+    restore_checkpoint(run, out)
+    held = validation_batches(validation, config, device)
+    rest = range(run.step * config.accumulate, total * config.accumulate)
+    batches = iter(DataLoader(crops, sampler=rest, batch_size=None, num_workers=workers, pin_memory=device == "cuda"))
+    with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step") as bar:
+        while run.step < total:
+            run.model.train()
+            terms = run.update(batches, total, device)
+            if not math.isfinite(terms["loss"]):
+                raise FloatingPointError(f"step {run.step}: the loss is {terms['loss']}; lower lr or add warm-up")
+            run.curve.append({"step": run.step, **{k: round(v, 6) for k, v in terms.items()}})
+            bar.update()
+            bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
+            if run.step % config.checkpoint_every == 0 and run.step < total:
+                run.curve[-1]["rank_consistency"] = rank_consistency(run.averaged.eval(), held)
+                save_checkpoint(run, out)
+    final = run.averaged.eval()
+    consistency = rank_consistency(final, held)
+    seconds = time.perf_counter() - start
+    record = {
+        "model": final.config,
+        "train": config.model_dump(),
+        "steps": total,
+        "rank_consistency": round(consistency, 6),
+        "contents": {"train": len(training), "held_out": len(validation)},
+        "curve": run.curve,
+    }
+    with atomic(out / WEIGHTS) as temporary:
+        save_file({k: v.contiguous() for k, v in final.state_dict().items()}, temporary)
+    write_text(out / TRAIN_RECORD, json.dumps(record, indent=1) + "\n")
+    provenance.record(
+        out / WEIGHTS,
+        config=digest(config.model_dump()),
+        weights=sha256(out / WEIGHTS),
+        seed=config.seed,
+        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+        seconds=round(seconds, 3),
+    )
+    for name in (CHECKPOINT, f"{CHECKPOINT}.previous"):
+        (out / name).unlink(missing_ok=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train one variant of QualiCLIP on pristine images.")
+    parser.add_argument("variant", help="a key of `variants` in the scale's config")
+    Workspace.add_arguments(parser)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoints/<variant>/weights.safetensors")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    try:
+        space = Workspace.from_arguments(args)
+        pristine = space.all_datasets[space.config.pristine]
+        files = [str(space.config.data / pristine.name / f) for f in pd.read_csv(space.index(pristine))["image"]]
+        device = pick_device(space.config.device)
+        # on a CPU the arithmetic has all cores, and a worker would only take one away
+        workers = args.threads if device == "cuda" else 0
+        train(space.config.variant(args.variant), files, args.out.parent, device, workers)
+    except (CardError, ValueError, FloatingPointError) as e:
+        sys.exit(f"error: {e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+# Cards and config, checked before any job starts; what the rules need of them.
+
+import shutil
+import sys
+
+from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, TableCard, digest
+from qualiclip.bench.code import closure, sources
+from qualiclip.bench.workspace import Workspace
+
+try:
+    space = Workspace.load(config)
+except CardError as e:
+    print(f"error: {e}", file=sys.stderr)  # the message says it all; a traceback would bury it
+    raise WorkflowError("a card or the config is not valid, see above") from None
+
+RAW, OUT = space.config.data, space.root
+LOGS = f"{OUT}/logs"
+BENCH = f"{OUT}/benchmarks"
+
+# Jobs that would use a GPU take one of the `gpu` resource, which workflow/profiles/default limits.
+GPU = int(space.config.device != "cpu" and shutil.which("nvidia-smi") is not None)
+
+# The overrides, as every job receives them.
+SAID = " ".join(f"'{k}={v}'" for k, v in {"scale": space.config.scale, **config}.items())
+
+
+wildcard_constraints:
+    dataset="|".join(space.all_datasets),
+    method="|".join(m.replace("+", r"\+") for m in space.all_methods),
+    variant="|".join(space.config.variants),
+    table="|".join(space.all_tables),
+    figure="|".join(space.all_figures),

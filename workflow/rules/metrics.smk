@@ -1,0 +1,30 @@
+# Correlations of score files with labels.
+
+
+def metric_digest(wildcards):
+    """What of the cards enters the correlations."""
+    labels = space.all_datasets[wildcards.dataset].labels
+    return digest([space.all_methods[wildcards.method].higher_better, labels and labels.higher_better])
+
+
+rule metrics:
+    """Correlate one score file with the labels: whole set and test splits."""
+    input:
+        scores=OUT / "scores/{method}/{dataset}.csv",
+        index=OUT / "index/{dataset}.csv",
+        code=sources("qualiclip.bench.correlate"),
+    output:
+        OUT / "metrics/{method}/{dataset}.csv",
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        digest=metric_digest,
+        errors="--allow-errors" if space.config.allow_errors else "",
+    log:
+        LOGS + "/metrics/{method}/{dataset}.log",
+    benchmark:
+        BENCH + "/metrics/{method}/{dataset}.tsv"
+    resources:
+        mem_mb=500,
+    shell:
+        "python -m qualiclip.bench.correlate {params.cards} --scores {input.scores} --index {input.index}"
+        " {params.errors} --out {output} 2>&1 | tee {log}"

@@ -1,0 +1,23 @@
+# The page that shows it all.
+
+
+rule report:
+    """Build the self-contained report."""
+    input:
+        [space.table(t) for t in space.all_tables.values()],
+        [space.figure(f) for f in space.all_figures.values()],
+        code=sources("qualiclip.bench.report"),
+        template="qualiclip/bench/report.html.jinja",
+    output:
+        space.report,
+    params:
+        said=SAID,
+        digest=digest([m.model_dump() for m in space.methods()]),
+    log:
+        LOGS + "/report.log",
+    benchmark:
+        BENCH + "/report.tsv"
+    resources:
+        mem_mb=1000,
+    shell:
+        "python -m qualiclip.bench.report --config {params.said} --out {output} 2>&1 | tee {log}"

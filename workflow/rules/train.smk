@@ -1,0 +1,31 @@
+# Training: one job a variant.
+
+pristine = space.all_datasets[space.config.pristine]
+
+
+def train_digest(wildcards):
+    return digest(space.config.variant(wildcards.variant).model_dump())
+
+
+rule train:
+    """Train one variant on the pristine set; a killed run goes on from its last checkpoint."""
+    input:
+        index=space.index(pristine),
+        code=sources("qualiclip.train"),
+    output:
+        weights=OUT / "checkpoints/{variant}/weights.safetensors",
+        provenance=OUT / "checkpoints/{variant}/weights.safetensors.provenance.json",
+        record=OUT / "checkpoints/{variant}/train.json",
+    params:
+        said=SAID,
+        digest=train_digest,
+    log:
+        LOGS + "/train/{variant}.log",
+    benchmark:
+        BENCH + "/train/{variant}.tsv"
+    threads: 2
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    shell:
+        "python -m qualiclip.train {wildcards.variant} --config {params.said} --threads {threads} --out {output.weights} 2>&1 | tee {log}"
