@@ -25,22 +25,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.images import open_rgb, to_image, to_tensor
+from qualiclip.images import open_rgb
+from qualiclip.tensors import to_image, to_tensor
 
+# Colour photos alone: a grey one teaches that losing colour is no loss.
 TRAIN_PHOTOS = (
     "astronaut",
-    "brick",
-    "camera",
-    "coins",
-    "grass",
-    "gravel",
+    "coffee",
     "hubble_deep_field",
     "immunohistochemistry",
-    "moon",
     "retina",
     "rocket",
 )
-TEST_PHOTOS = ("chelsea", "china", "coffee", "flower", "grace_hopper", "motorcycle")
+TEST_PHOTOS = ("chelsea", "china", "flower", "grace_hopper", "motorcycle")
 
 
 def _photo(name: str) -> Image.Image:
@@ -99,9 +96,9 @@ def pristine(target: Path, leaves: int, side: int, seed: int) -> None:
         dead_leaves(np.random.default_rng([seed, i]), 256).save(target / f"leaves_{i:02d}.png")
 
 
-def heldout(target: Path, width: int, height: int) -> None:
+def heldout(target: Path, photos: int, width: int, height: int) -> None:
     """Test contents: the middle of the test photos, never seen in training."""
-    for name in TEST_PHOTOS:
+    for name in TEST_PHOTOS[:photos]:
         image = _shrunk(_photo(name), height)
         if image.width < width:
             image = _shrunk(_photo(name), round(height * width / image.width) + 1)

@@ -35,9 +35,10 @@ from qualiclip.bench.files import atomic, sha256, write_text
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TrainConfig
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.images import open_rgb, to_tensor
+from qualiclip.images import open_rgb
 from qualiclip.model import TRAIN_RECORD, WEIGHTS, QualiCLIP, pick_device
 from qualiclip.prompts import PROMPT_PAIRS
+from qualiclip.tensors import to_tensor
 
 CHECKPOINT = "last.ckpt"
 VALIDATION_STEP = 2**31  # steps from here on draw validation batches, never training ones

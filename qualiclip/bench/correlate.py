@@ -32,14 +32,16 @@ def logistic(x: np.ndarray, top: float, bottom: float, middle: float, width: flo
     return bottom + (top - bottom) * expit((x - middle) / (np.abs(width) + 1e-12))
 
 
-def fitted(score: np.ndarray, mos: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Scores mapped to the MOS scale by the best logistic of several starts; None if none converges.
+def fitted(score: np.ndarray, mos: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """Scores mapped to the MOS scale by the best logistic of several starts.
 
-    Also the direction of the fit, +1 rising or -1 falling: a method whose direction is stated wrongly
-    is mapped just as well, and only this sign shows it.
+    Returns the mapped scores, the direction of the map (+1 rising, -1 falling: a method whose direction
+    is stated wrongly is mapped just as well, and only this sign shows it), and whether a fit converged;
+    where none did, the map is the least-squares line.
     """
     x = (score - score.mean()) / score.std()
-    best, best_error = None, np.inf
+    slope, offset = np.polyfit(x, mos, 1)
+    best, direction, converged, best_error = slope * x + offset, float(np.sign(slope)), False, np.inf
     for width in (1.0, 0.25):
         for ends in ((mos.max(), mos.min()), (mos.min(), mos.max())):
             with warnings.catch_warnings():
@@ -51,8 +53,8 @@ def fitted(score: np.ndarray, mos: np.ndarray) -> tuple[np.ndarray, float] | Non
             y = logistic(x, *p)
             error = float(np.square(y - mos).mean())
             if error < best_error and np.ptp(y) > 0:
-                best, best_error = (y, float(np.sign(p[0] - p[1]))), error
-    return best
+                best, direction, converged, best_error = y, float(np.sign(p[0] - p[1])), True, error
+    return best, direction, converged
 
 
 def group_srcc(score: np.ndarray, mos: np.ndarray, group: np.ndarray) -> float:
@@ -67,16 +69,17 @@ def group_srcc(score: np.ndarray, mos: np.ndarray, group: np.ndarray) -> float:
 
 def measures(score: np.ndarray, mos: np.ndarray) -> dict[str, float]:
     """All metrics of oriented scores against oriented labels; NaN where undefined."""
-    names = ("srcc", "krcc", "plcc", "plcc_logistic", "rmse")
+    names = ("srcc", "krcc", "plcc", "plcc_logistic", "rmse", "fit_converged")
     if len(score) < MIN_N or np.ptp(score) == 0 or np.ptp(mos) == 0:
         return dict.fromkeys(names, np.nan)
-    mapped, direction = fitted(score, mos) or (np.full(len(score), np.nan), np.nan)
+    mapped, direction, converged = fitted(score, mos)
     return {
         "srcc": spearmanr(score, mos).statistic,
         "krcc": kendalltau(score, mos).statistic,
         "plcc": pearsonr(score, mos).statistic,
         "plcc_logistic": direction * np.corrcoef(mapped, mos)[0, 1],
         "rmse": float(np.sqrt(np.square(mapped - mos).mean())),
+        "fit_converged": float(converged),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -67,22 +68,22 @@ def gmad_pairs(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame
         if "mos" in index:
             found[f"{side}_label"] = index["mos"].loc[images[rows]].to_numpy()
     root = space.config.data / dataset.name
-    fig = plt.figure(figsize=(7.0, 2.15 * len(found)), layout="constrained")
+    fig = plt.figure(figsize=(5.2, 2.4 * len(found)), layout="constrained")
     for panel, (_, row) in zip(np.atleast_1d(fig.subfigures(len(found), 1)), found.iterrows(), strict=True):
         level = f"level {row['level'] + 1} of {space.config.gmad_levels}"
         panel.suptitle(
-            f"{methods[row['defender']].title} defends at {level} (low to high), "
-            f"{methods[row['attacker']].title} attacks: gap {row['gap']:.1f} s.d.",
-            fontsize=8,
+            f"defender {methods[row['defender']].title}, {level} (low to high)\n"
+            f"attacker {methods[row['attacker']].title}, gap {row['gap']:.1f} s.d.",
+            fontsize=7.5,
         )
         for ax, side in zip(panel.subplots(1, 2), ("better", "worse"), strict=True):
             with Image.open(root / row[f"{side}_image"]) as image:
                 ax.imshow(image.convert("RGB"))
-            said = [f"{m.title} {row[f'{side}_{n}']:.3f}" for n, m in methods.items()]
+            said = [f"{m.title}: {row[f'{side}_{n}']:.4g}" for n, m in methods.items()]
             if "mos" in index:
-                said.append(f"label {row[f'{side}_label']:.1f}")
+                said.append(f"label: {row[f'{side}_label']:.4g}")
             ax.set_title(f"attacker: {side}", fontsize=7)
-            ax.set_xlabel("\n".join([row[f"{side}_image"], ", ".join(said)]), fontsize=6)
+            ax.set_xlabel("\n".join([row[f"{side}_image"], *said]), fontsize=6)
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
     return fig, found
@@ -94,12 +95,12 @@ KINDS = {"score_vs_intensity": score_vs_intensity, "gmad": gmad_pairs}
 def write(fig: Figure, data: pd.DataFrame, out: Path, note: str | None) -> None:
     """<out>.png, .pdf and .csv; `note` (the scale's banner) is printed on the figure."""
     if note:
-        fig.supxlabel(note, fontsize=5.5, color="#555555", wrap=True)
+        fig.text(0.5, 0, textwrap.fill(note, 100), fontsize=5.5, color="#555555", ha="center", va="top")
     write_text(out.with_suffix(".csv"), data.to_csv(index=False))
     # no creation date, so that the same data gives the same file
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
         with atomic(out.with_suffix(suffix)) as temporary:
-            fig.savefig(temporary, metadata=metadata)
+            fig.savefig(temporary, metadata=metadata, bbox_inches="tight")
     plt.close(fig)
 
 

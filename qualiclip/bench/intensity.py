@@ -20,8 +20,9 @@ from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import Batch, Method, create
 from qualiclip.bench.runner import shrink
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.images import open_rgb, to_tensor
+from qualiclip.images import open_rgb
 from qualiclip.model import pick_device
+from qualiclip.tensors import to_tensor
 
 
 def curves(method: Method, files: list[Path], resize: int | None, device: str) -> pd.DataFrame:

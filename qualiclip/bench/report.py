@@ -54,10 +54,9 @@ def _training(space: Workspace) -> list[dict[str, Any]]:
 
 def _scores(space: Workspace) -> pd.DataFrame:
     rows = []
-    for m in space.methods():
-        for d in (d for d in space.datasets() if d.labels):
-            facts = provenance.read(space.scores(m, d))
-            rows.append({"Method": m.title, "Dataset": d.title} | {k: facts.get(k) for k in _SHOWN})
+    for m, d in space.scored():
+        facts = provenance.read(space.scores(m, d))
+        rows.append({"Method": m.title, "Dataset": d.title} | {k: facts.get(k) for k in _SHOWN})
     return pd.DataFrame(rows)
 
 

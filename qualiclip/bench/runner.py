@@ -24,8 +24,9 @@ from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, InputPolicy, MethodCard, read_card
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
-from qualiclip.images import open_rgb, to_tensor
+from qualiclip.images import open_rgb
 from qualiclip.model import WEIGHTS, pick_device
+from qualiclip.tensors import to_tensor
 
 
 def shrink(image: Image.Image, shorter_side: int | None, how: str = "bicubic") -> Image.Image:

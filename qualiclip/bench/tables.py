@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from qualiclip.bench import provenance
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, ScaleConfig, TableCard, read_card
+from qualiclip.bench.cards import CardError, DatasetCard, TableCard, read_card
 from qualiclip.bench.files import write_text
 from qualiclip.bench.workspace import Workspace
 
@@ -78,7 +78,14 @@ class Table:
 
 
 def _latex(text: str) -> str:
-    for plain, escaped in {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}.items():
+    for plain, escaped in {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "_": r"\_",
+        "#": r"\#",
+        "$": r"\$",
+    }.items():
         text = text.replace(plain, escaped)
     head, *bold = text.split("**")
     return head + "".join(rf"\textbf{{{b}}}" if i % 2 == 0 else b for i, b in enumerate(bold))

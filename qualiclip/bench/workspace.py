@@ -123,6 +123,16 @@ class Workspace:
         """Methods that a table shows; none for a table without rows of methods."""
         return [m for m in self.methods() if t.rows and t.rows.matches(m)]
 
+    def scored(self) -> list[tuple[MethodCard, DatasetCard]]:
+        """Every method and dataset that some table brings together."""
+        pairs = {
+            (m.name, d.name): (m, d)
+            for t in self.all_tables.values()
+            for m in self.table_methods(t)
+            for d in self.table_datasets(t)
+        }
+        return [pairs[key] for key in sorted(pairs)]
+
     def table_inputs(self, t: TableCard) -> list[Path]:
         """Metrics of a table's methods on its datasets; indexes for a table without methods."""
         if t.rows is None:

@@ -44,7 +44,7 @@ def blur(x: Tensor, sigma: Tensor, radius: int | None = None) -> Tensor:
 
 def convolve(x: Tensor, kernels: Tensor) -> Tensor:
     """Correlate (B, C, H, W) with one odd-sized (k, k) kernel per image, through the FFT."""
-    b, c, h, w = x.shape
+    h, w = x.shape[-2:]
     r = kernels.shape[-1] // 2
     padded = F.pad(x, (r, r, r, r), mode="replicate")
     size = padded.shape[-2:]

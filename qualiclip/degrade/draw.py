@@ -61,6 +61,4 @@ class Draw:
 
     def normal(self, x: Tensor) -> Tensor:
         """Standard normal noise shaped like x (B, C, H, W)."""
-        return self.field(
-            lambda g: torch.randn(x.shape[1:], generator=g, device=x.device, dtype=x.dtype), x.device
-        )
+        return self.field(lambda g: torch.randn(x.shape[1:], generator=g, device=x.device, dtype=x.dtype), x.device)

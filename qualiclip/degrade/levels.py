@@ -77,9 +77,7 @@ _ALL = (
         (0.1, 0.2, 0.3, 0.4, 0.5),
         _NOT_MONOTONE,
     ),
-    DegradationType(
-        "nonlinear_contrast", "sharpness_contrast", "output half-range", 0.5, (0.4, 0.3, 0.2, 0.1, 0.05)
-    ),
+    DegradationType("nonlinear_contrast", "sharpness_contrast", "output half-range", 0.5, (0.4, 0.3, 0.2, 0.1, 0.05)),
 )
 
 TYPES: dict[str, DegradationType] = {t.name: t for t in _ALL}

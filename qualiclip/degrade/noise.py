@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from kornia.color import ycbcr_to_rgb
+from kornia.color import rgb_to_ycbcr, ycbcr_to_rgb
 from torch import Tensor
 
 from qualiclip.degrade.draw import Draw, per_image
@@ -14,9 +14,7 @@ def white_noise(x: Tensor, variance: Tensor, draw: Draw) -> Tensor:
 
 
 def white_noise_ycbcr(x: Tensor, variance: Tensor, draw: Draw) -> Tensor:
-    # The conversion is affine, so noise added in YCbCr is the converted noise added in RGB.
-    zero = ycbcr_to_rgb(torch.zeros_like(x[:1]))
-    return x + ycbcr_to_rgb(draw.normal(x) * per_image(variance.sqrt())) - zero
+    return ycbcr_to_rgb(rgb_to_ycbcr(x) + draw.normal(x) * per_image(variance.sqrt()))
 
 
 def impulse_noise(x: Tensor, density: Tensor, draw: Draw) -> Tensor:

@@ -17,9 +17,7 @@ _MOST = 100  # patches or blocks whose positions are drawn; the level says how m
 def jitter(x: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
     """Each pixel read from a normally displaced place (bilinear), five times over."""
     b, _, h, w = x.shape
-    noise = draw.field(
-        lambda g: torch.randn(JITTER_PASSES, h, w, 2, generator=g, device=x.device), x.device
-    )
+    noise = draw.field(lambda g: torch.randn(JITTER_PASSES, h, w, 2, generator=g, device=x.device), x.device)
     base = F.affine_grid(torch.eye(2, 3, device=x.device).expand(b, 2, 3), [b, 1, h, w], align_corners=False)
     per_pixel = per_image(sigma) * torch.tensor([2 / w, 2 / h], device=x.device)
     for i in range(JITTER_PASSES):

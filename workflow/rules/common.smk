@@ -1,5 +1,7 @@
 # Cards and config, checked before any job starts; what the rules need of them.
 
+import json
+import shlex
 import shutil
 import sys
 
@@ -20,8 +22,15 @@ BENCH = f"{OUT}/benchmarks"
 # Jobs that would use a GPU take one of the `gpu` resource, which workflow/profiles/default limits.
 GPU = int(space.config.device != "cpu" and shutil.which("nvidia-smi") is not None)
 
-# The overrides, as every job receives them.
-SAID = " ".join(f"'{k}={v}'" for k, v in {"scale": space.config.scale, **config}.items())
+# What is said to every job that reads the config. How a job gets its files or which device it takes
+# does not change what it makes: such options travel as resources, which never trigger a rerun.
+NAMED = {"scale": space.config.scale} | {
+    k: config[k] for k in ("data", "results", "datasets", "methods") if k in config
+}
+SAID = " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in NAMED.items())
+MIRROR = f"--mirror {space.config.mirror}" if space.config.mirror else ""
+MISSING = "--allow-missing" if space.config.allow_missing else ""
+DEVICE = space.config.device
 
 
 wildcard_constraints:

@@ -24,20 +24,20 @@ rule fetch:
         raw_needs,
     output:
         RAW / "{dataset}/manifest.json",
-    params:
-        card="datasets/{dataset}.yaml",
-        digest=raw_digest,
-        mirror=f"--mirror {space.config.mirror}" if space.config.mirror else "",
-        raw=RAW,
     log:
         LOGS + "/fetch/{dataset}.log",
     benchmark:
         BENCH + "/fetch/{dataset}.tsv"
     resources:
         mem_mb=4000,
+        mirror=MIRROR,
         network=1,
+    params:
+        card="datasets/{dataset}.yaml",
+        digest=raw_digest,
+        raw=RAW,
     shell:
-        "python -m qualiclip.bench.fetch {params.card} --raw {params.raw} {params.mirror} 2>&1 | tee {log}"
+        "python -m qualiclip.bench.fetch {params.card} --raw {params.raw} {resources.mirror} 2>&1 | tee {log}"
 
 
 rule index:
@@ -47,16 +47,16 @@ rule index:
         code=sources("qualiclip.bench.index"),
     output:
         OUT / "index/{dataset}.csv",
-    params:
-        card="datasets/{dataset}.yaml",
-        digest=index_digest,
-        missing="--allow-missing" if space.config.allow_missing else "",
-        raw=RAW,
     log:
         LOGS + "/index/{dataset}.log",
     benchmark:
         BENCH + "/index/{dataset}.tsv"
     resources:
         mem_mb=1000,
+        missing=MISSING,
+    params:
+        card="datasets/{dataset}.yaml",
+        digest=index_digest,
+        raw=RAW,
     shell:
-        "python -m qualiclip.bench.index {params.card} --raw {params.raw} --out {output} {params.missing} 2>&1 | tee {log}"
+        "python -m qualiclip.bench.index {params.card} --raw {params.raw} --out {output} {resources.missing} 2>&1 | tee {log}"

@@ -19,16 +19,16 @@ rule figure:
         pdf=OUT / "figures/{figure}.pdf",
         csv=OUT / "figures/{figure}.csv",
         provenance=OUT / "figures/{figure}.png.provenance.json",
-    params:
-        card="workflow/figures/{figure}.yaml",
-        said=SAID,
-        digest=figure_digest,
     log:
         LOGS + "/figures/{figure}.log",
     benchmark:
         BENCH + "/figures/{figure}.tsv"
     resources:
         mem_mb=1000,
+    params:
+        card="workflow/figures/{figure}.yaml",
+        said=SAID,
+        digest=figure_digest,
     shell:
         "python -m qualiclip.bench.figures {params.card} --config {params.said} --out {output.png} 2>&1 | tee {log}"
 

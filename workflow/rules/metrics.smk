@@ -15,16 +15,16 @@ rule metrics:
         code=sources("qualiclip.bench.correlate"),
     output:
         OUT / "metrics/{method}/{dataset}.csv",
-    params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        digest=metric_digest,
-        errors="--allow-errors" if space.config.allow_errors else "",
     log:
         LOGS + "/metrics/{method}/{dataset}.log",
     benchmark:
         BENCH + "/metrics/{method}/{dataset}.tsv"
     resources:
         mem_mb=500,
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        digest=metric_digest,
+        errors="--allow-errors" if space.config.allow_errors else "",
     shell:
         "python -m qualiclip.bench.correlate {params.cards} --scores {input.scores} --index {input.index}"
         " {params.errors} --out {output} 2>&1 | tee {log}"

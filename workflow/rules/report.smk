@@ -10,14 +10,14 @@ rule report:
         template="qualiclip/bench/report.html.jinja",
     output:
         space.report,
-    params:
-        said=SAID,
-        digest=digest([m.model_dump() for m in space.methods()]),
     log:
         LOGS + "/report.log",
     benchmark:
         BENCH + "/report.tsv"
     resources:
         mem_mb=1000,
+    params:
+        said=SAID,
+        digest=digest([m.model_dump() for m in space.methods()]),
     shell:
         "python -m qualiclip.bench.report --config {params.said} --out {output} 2>&1 | tee {log}"

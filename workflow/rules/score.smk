@@ -35,22 +35,22 @@ rule score:
     output:
         scores=OUT / "scores/{method}/{dataset}.csv",
         provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
-    params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        checkpoint=checkpoint_argument,
-        device=space.config.device,
-        digests=[score_digest, resize_digest],
-        raw=RAW,
     log:
         LOGS + "/score/{method}/{dataset}.log",
     benchmark:
         BENCH + "/score/{method}/{dataset}.tsv"
     resources:
         gpu=GPU,
+        device=DEVICE,
         mem_mb=8000,
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        checkpoint=checkpoint_argument,
+        digests=[score_digest, resize_digest],
+        raw=RAW,
     shell:
         "python -m qualiclip.bench.runner {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
-        " --device {params.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
+        " --device {resources.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
 
 
 photos = space.all_datasets[space.config.photos]
@@ -66,20 +66,20 @@ rule intensity:
     output:
         scores=OUT / "intensity/{method}.csv",
         provenance=OUT / "intensity/{method}.csv.provenance.json",
-    params:
-        cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
-        n_photos=space.config.photo_count,
-        checkpoint=checkpoint_argument,
-        device=space.config.device,
-        digests=score_digest,
-        raw=RAW,
     log:
         LOGS + "/intensity/{method}.log",
     benchmark:
         BENCH + "/intensity/{method}.tsv"
     resources:
         gpu=GPU,
+        device=DEVICE,
         mem_mb=8000,
+    params:
+        cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
+        n_photos=space.config.photo_count,
+        checkpoint=checkpoint_argument,
+        digests=score_digest,
+        raw=RAW,
     shell:
         "python -m qualiclip.bench.intensity {params.cards} --index {input.index} --raw {params.raw} --count {params.n_photos}"
-        " {params.checkpoint} --device {params.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
+        " {params.checkpoint} --device {resources.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"

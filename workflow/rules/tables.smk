@@ -20,16 +20,16 @@ rule table:
         csv=OUT / "tables/{table}.csv",
         tex=OUT / "tables/{table}.tex",
         provenance=OUT / "tables/{table}.md.provenance.json",
-    params:
-        card="workflow/tables/{table}.yaml",
-        said=SAID,
-        digest=table_digest,
     log:
         LOGS + "/tables/{table}.log",
     benchmark:
         BENCH + "/tables/{table}.tsv"
     resources:
         mem_mb=500,
+    params:
+        card="workflow/tables/{table}.yaml",
+        said=SAID,
+        digest=table_digest,
     shell:
         "python -m qualiclip.bench.tables {params.card} --config {params.said} --out {output.md} 2>&1 | tee {log}"
 

@@ -16,9 +16,6 @@ rule train:
         weights=OUT / "checkpoints/{variant}/weights.safetensors",
         provenance=OUT / "checkpoints/{variant}/weights.safetensors.provenance.json",
         record=OUT / "checkpoints/{variant}/train.json",
-    params:
-        said=SAID,
-        digest=train_digest,
     log:
         LOGS + "/train/{variant}.log",
     benchmark:
@@ -26,6 +23,10 @@ rule train:
     threads: 2
     resources:
         gpu=GPU,
+        device=DEVICE,
         mem_mb=8000,
+    params:
+        said=SAID,
+        digest=train_digest,
     shell:
-        "python -m qualiclip.train {wildcards.variant} --config {params.said} --threads {threads} --out {output.weights} 2>&1 | tee {log}"
+        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} --threads {threads} --out {output.weights} 2>&1 | tee {log}"

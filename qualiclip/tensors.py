@@ -1,0 +1,18 @@
+"""Between images and tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """8-bit RGB image -> (3, H, W) uint8."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def to_image(x: Tensor) -> Image.Image:
+    """(3, H, W) float in [0, 1] -> 8-bit RGB image."""
+    return Image.fromarray((x.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,54 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+MIRROR = ROOT.parent / "shared" / "mirror"
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Real files that stand in for the network; tests that need them skip where they are absent."""
+    if not MIRROR.is_dir():
+        pytest.skip("../shared/mirror is not here: no real data to test with")
+    return MIRROR
+
+
+@pytest.fixture
+def at_root(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The repository root as working directory, as jobs have it."""
+    monkeypatch.chdir(ROOT)
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def photos() -> torch.Tensor:
+    """Natural photos of installed packages, (12, 3, 224, 224) in [0, 1]."""
+    from skimage import data
+    from sklearn.datasets import load_sample_image
+
+    whole = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket(), data.stereo_motorcycle()[0]]
+    whole += [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
+    crops = []
+    for pixels in whole:
+        for left in (0, pixels.shape[1] - 224):
+            top = (pixels.shape[0] - 224) // 2
+            crops.append(torch.from_numpy(pixels[top : top + 224, left : left + 224].copy()))
+    return torch.stack(crops[:12]).permute(0, 3, 1, 2).float() / 255
+
+
+def run(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with this interpreter's programs first on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(cwd), **env}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)

@@ -1,0 +1,292 @@
+"""The benchmark's pieces: cards, files, fetch, index, splits, correlations, gMAD, tables, dependencies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import pearsonr, spearmanr
+
+from qualiclip.bench import correlate, fetch, gmad, index, splits
+from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, ScaleConfig, Splits, read_card, read_config
+from qualiclip.bench.code import sources
+from qualiclip.bench.files import atomic, atomic_folder
+from qualiclip.bench.tables import Table
+
+METHOD = """
+title: x
+family: control
+higher_better: false
+citation: c
+license: l
+pyiqa: piqe
+"""
+
+DATASET = """
+title: small
+family: authentic
+files: [{filename: small.zip, manual: by hand, extract: true}]
+labels: {format: csv, file: labels.csv, range: [0, 5]}
+images: {root: pics, count: 3}
+citation: c
+license: l
+"""
+
+
+@pytest.fixture
+def card(tmp_path) -> DatasetCard:
+    (tmp_path / "small.yaml").write_text(DATASET)
+    return read_card(DatasetCard, tmp_path / "small.yaml")
+
+
+@pytest.fixture
+def mirrored(tmp_path) -> Path:
+    """mirror/small/small.zip: three images, one named in another case than its label."""
+    folder = tmp_path / "mirror" / "small"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "small.zip", "w") as z:
+        z.writestr("labels.csv", "image,mos\na b.png,1\nsub/b.png,2.5\nc.PNG,5\n")
+        for name in ("a b.png", "sub/b.png", "c.png"):
+            with z.open(f"pics/{name}", "w") as f:
+                Image.new("RGB", (70, 80), (name[0] == "a" and "red") or "blue").save(f, "PNG")
+    return tmp_path / "mirror"
+
+
+# cards
+
+
+def test_a_misspelt_key_names_the_file_the_key_and_the_allowed_keys(tmp_path):
+    (tmp_path / "x.yaml").write_text(METHOD + "higer_better: true\n")
+    with pytest.raises(CardError, match=r"x\.yaml: unknown key 'higer_better'; allowed keys: .*higher_better"):
+        read_card(MethodCard, tmp_path / "x.yaml")
+
+
+def test_a_nested_misspelt_key_names_the_keys_of_its_place(tmp_path):
+    (tmp_path / "x.yaml").write_text(DATASET.replace("range:", "rnage: 1, range:"))
+    with pytest.raises(CardError, match=r"unknown key 'labels\.rnage'; allowed keys: .*range"):
+        read_card(DatasetCard, tmp_path / "x.yaml")
+
+
+def test_two_sources_are_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text(METHOD + "variant: y\n")
+    with pytest.raises(CardError, match="exactly one source"):
+        read_card(MethodCard, tmp_path / "x.yaml")
+
+
+def test_a_variant_with_a_misspelt_key_is_refused(tmp_path, at_root):
+    with pytest.raises(CardError, match="lambda_psitive"):
+        read_config(at_root / "workflow/config/mini.yaml", {"variants": {"a": {"lambda_psitive": 1}}})
+
+
+def test_editing_a_citation_changes_no_score_digest(tmp_path):
+    (tmp_path / "x.yaml").write_text(METHOD)
+    before = read_card(MethodCard, tmp_path / "x.yaml")
+    (tmp_path / "x.yaml").write_text(METHOD.replace("citation: c", "citation: d"))
+    assert read_card(MethodCard, tmp_path / "x.yaml").score_digest() == before.score_digest()
+    (tmp_path / "x.yaml").write_text(METHOD.replace("piqe", "niqe"))
+    assert read_card(MethodCard, tmp_path / "x.yaml").score_digest() != before.score_digest()
+
+
+def test_defaults_of_a_config_are_the_papers(at_root):
+    c = read_config(at_root / "workflow/config/paper.yaml")
+    assert isinstance(c, ScaleConfig)
+    train = c.variant("qualiclip")
+    assert (train.margin_ranking, train.margin_consistency, train.lr, train.levels) == (6.75e-2, 2.5e-3, 1e-9, 5)
+
+
+# files
+
+
+def test_atomic_leaves_nothing_half_written(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(RuntimeError), atomic(tmp_path / "a") as t:
+        t.write_text("new")
+        raise RuntimeError
+    assert (tmp_path / "a").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_atomic_folder_replaces_whole(tmp_path):
+    with atomic_folder(tmp_path / "d") as t:
+        (t / "one").touch()
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "d") as t:
+        (t / "two").touch()
+        raise RuntimeError
+    assert [p.name for p in tmp_path.rglob("*")] == ["d", "one"]
+
+
+# fetch and index
+
+
+def test_fetch_and_index(card, mirrored, tmp_path):
+    fetch.fetch(card, tmp_path / "raw", mirrored)
+    table = index.build(card, tmp_path / "raw" / "small")
+    assert table["image"].tolist() == ["pics/a b.png", "pics/sub/b.png", "pics/c.png"]
+    assert table[["width", "height", "mos"]].iloc[2].tolist() == [70, 80, 5]
+    assert {f"split_{k:02d}" for k in range(10)} <= set(table)
+
+
+def test_a_truncated_archive_is_named_and_nothing_half_extracted_stays(card, mirrored, tmp_path):
+    archive = mirrored / "small" / "small.zip"
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(fetch.FetchError, match=r"small\.zip: damaged or truncated"):
+        fetch.fetch(card, tmp_path / "raw", mirrored)
+    assert not list((tmp_path / "raw").rglob("*.png"))
+    archive.write_bytes(whole)
+    fetch.fetch(card, tmp_path / "raw", mirrored)
+
+
+def test_an_archive_does_not_leave_its_folder(card, mirrored, tmp_path):
+    with zipfile.ZipFile(mirrored / "small" / "small.zip", "a") as z:
+        z.writestr("../../escaped.txt", "x")
+    with pytest.raises(fetch.FetchError, match="leaves the folder"):
+        fetch.fetch(card, tmp_path / "raw", mirrored)
+    assert not list(tmp_path.rglob("escaped.txt"))
+
+
+def test_a_file_to_fetch_by_hand_is_named_with_its_place(card, tmp_path):
+    with pytest.raises(fetch.FetchError, match=r"small\.zip must be fetched by hand .*DIR/small/small\.zip"):
+        fetch.fetch(card, tmp_path / "raw", None)
+
+
+def test_a_wrong_digest_is_refused(card, mirrored, tmp_path):
+    wrong = card.model_copy(update={"files": [card.files[0].model_copy(update={"sha256": "0" * 64})]})
+    with pytest.raises(fetch.FetchError, match="SHA-256"):
+        fetch.fetch(wrong, tmp_path / "raw", mirrored)
+
+
+def test_missing_images_are_counted_and_named_or_left_out(card, mirrored, tmp_path):
+    fetch.fetch(card, tmp_path / "raw", mirrored)
+    (tmp_path / "raw/small/pics/sub/b.png").unlink()
+    with pytest.raises(index.DatasetError, match=r"1 of 3 images are missing .*sub/b\.png.*allow_missing=true"):
+        index.build(card, tmp_path / "raw/small")
+    assert len(index.build(card, tmp_path / "raw/small", allow_missing=True)) == 2
+
+
+def test_an_image_that_is_no_image_is_named(card, mirrored, tmp_path):
+    fetch.fetch(card, tmp_path / "raw", mirrored)
+    (tmp_path / "raw/small/pics/c.png").write_text("not an image")
+    with pytest.raises(ValueError, match=r"c\.png: not an image"):
+        index.build(card, tmp_path / "raw/small")
+
+
+def test_a_label_out_of_range_is_named(card, mirrored, tmp_path):
+    fetch.fetch(card, tmp_path / "raw", mirrored)
+    low = card.model_copy(update={"labels": card.labels.model_copy(update={"range": (0, 4)})})
+    with pytest.raises(index.DatasetError, match=r"1 labels outside \[0.*c\.png"):
+        index.build(low, tmp_path / "raw/small")
+
+
+# splits
+
+
+def test_splits_are_70_10_20_and_do_not_depend_on_row_order():
+    names = pd.Series([f"{i}.png" for i in range(200)])
+    parts = splits.seeded(names, 3)
+    assert parts.value_counts().to_dict() == {"train": 140, "val": 20, "test": 40}
+    shuffled = names.sample(frac=1, random_state=0)
+    assert splits.seeded(shuffled, 3).sort_index().equals(parts)
+    assert not splits.seeded(names, 4).equals(parts)
+
+
+def test_images_of_one_group_stay_on_one_side():
+    table = pd.DataFrame({"image": [f"{i}.png" for i in range(60)], "group": [f"g{i % 20}" for i in range(60)]})
+    attached = splits.attach(table, Splits(by="group"))
+    for k in range(splits.N_SPLITS):
+        assert (attached.groupby("group")[f"split_{k:02d}"].nunique() == 1).all()
+
+
+# correlations
+
+
+def test_correlations_agree_with_scipy():
+    rng = np.random.default_rng(0)
+    mos, score = rng.random(200), rng.random(200)
+    values = correlate.measures(score, mos)
+    assert values["srcc"] == pytest.approx(spearmanr(score, mos).statistic, abs=1e-12)
+    assert values["plcc"] == pytest.approx(pearsonr(score, mos).statistic, abs=1e-12)
+
+
+def test_the_logistic_fit_recovers_a_logistic():
+    x = np.linspace(-3, 5, 300)
+    mos = correlate.logistic(x, 90, 10, 1, 0.7)
+    values = correlate.measures(x, mos)
+    assert values["plcc_logistic"] == pytest.approx(1, abs=1e-6) and values["rmse"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_wrong_direction_has_a_negative_sign_everywhere():
+    x = np.linspace(0, 1, 50)
+    values = correlate.measures(x, np.exp(-3 * x))
+    assert all(values[m] < -0.9 for m in ("srcc", "krcc", "plcc", "plcc_logistic"))
+
+
+@pytest.mark.parametrize("score", [np.ones(20), np.arange(5.0)])
+def test_undefined_correlations_are_empty(score):
+    values = correlate.measures(score, np.arange(float(len(score))))
+    assert all(np.isnan(v) for v in values.values())
+
+
+def test_srcc_within_groups_by_hand():
+    group = np.repeat(["a", "b", "c"], 3)
+    score = np.array([1, 2, 3, 3, 2, 1, 5, 5, 5.0])  # +1, -1, undefined
+    assert correlate.group_srcc(score, np.tile([1.0, 2, 3], 3), group) == pytest.approx(0)
+
+
+def test_failed_rows_are_refused_unless_allowed():
+    table = pd.DataFrame({"image": ["a", "b"], "score": [1.0, np.nan], "error": ["", "too dark"]})
+    rows = pd.DataFrame({"image": ["a", "b"]})
+    with pytest.raises(ValueError, match=r"1 of 2 images have no score \(b: too dark\).*allow_errors=true"):
+        correlate.check(table, rows, Path("s.csv"), allow_errors=False)
+    correlate.check(table, rows, Path("s.csv"), allow_errors=True)
+    with pytest.raises(ValueError, match="not one row per image"):
+        correlate.check(table, rows.iloc[::-1].reset_index(drop=True), Path("s.csv"), allow_errors=True)
+
+
+# gMAD
+
+
+def test_gmad_pairs_by_hand():
+    defender = np.array([0, 0.01, 0.02, 5, 5.01, 5.02, 9, 9, 9, 9])
+    attacker = np.array([3, 1, 2, 7, 7, 7, 0, 8, 4, 2.0])
+    found = gmad.pairs(defender, attacker, n_levels=2, width=0.3)
+    assert found[["better", "worse"]].to_numpy().tolist() == [[0, 1], [7, 9]]
+    assert found["gap"].tolist() == pytest.approx([2 / attacker.std(), 6 / attacker.std()])
+
+
+def test_gmad_plays_both_roles():
+    rng = np.random.default_rng(0)
+    found = gmad.competition({"a": rng.random(50), "b": rng.random(50)}, 2)
+    assert found[["defender", "attacker", "level"]].to_numpy().tolist() == [
+        ["a", "b", 0], ["a", "b", 1], ["b", "a", 0], ["b", "a", 1]
+    ]  # fmt: skip
+
+
+# tables
+
+
+def test_the_best_is_bold_and_text_is_escaped():
+    values = pd.DataFrame({"Method": ["a_b", "c"], "x SRCC": [0.12345, 0.5]})
+    table = Table("t", "50% of it", values, ["n"], {"x SRCC": 0.5})
+    assert "**0.500**" in table.markdown() and "0.123" in table.markdown()
+    assert r"\textbf{0.500}" in table.latex() and r"a\_b" in table.latex() and r"50\% of it" in table.latex()
+
+
+# what depends on what
+
+
+def test_the_code_behind_an_output_is_found():
+    assert "qualiclip/bench/correlate.py" in sources("qualiclip.bench.correlate")
+    assert "qualiclip/train.py" not in sources("qualiclip.bench.correlate")
+    assert {"qualiclip/degrade/spatial.py", "qualiclip/losses.py"} <= set(sources("qualiclip.train"))
+
+
+@pytest.mark.parametrize("module", ["cards", "workspace", "fetch", "index", "correlate", "tables", "figures", "report"])
+def test_bookkeeping_never_imports_torch(module, at_root):
+    code = f"import sys, qualiclip.bench.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=at_root).returncode == 0

@@ -1,0 +1,121 @@
+"""Training: seeded, resumable, and it learns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from qualiclip import train as training
+from qualiclip.config import TrainConfig
+from qualiclip.tensors import to_image
+from qualiclip.train import CHECKPOINT, CropPairs, generator, held_out, train
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, photos) -> list[str]:
+    folder = tmp_path_factory.mktemp("pristine")
+    for i, photo in enumerate(photos[:6]):
+        to_image(photo).save(folder / f"{i}.png")
+    return sorted(str(p) for p in folder.iterdir())
+
+
+def config(**changes) -> TrainConfig:
+    base = {"encoder": "rn-mini", "pretrained": None, "epochs": None, "steps": 4, "crop": 64, "pairs": 2}
+    return TrainConfig(**{**base, "lr": 1e-3, "average": 0.9, "checkpoint_every": 2, "holdout": 0.2, **changes})
+
+
+def test_two_runs_give_the_same_weights(files, tmp_path):
+    train(config(), files, tmp_path / "a", "cpu")
+    train(config(), files, tmp_path / "b", "cpu")
+    assert (tmp_path / "a/weights.safetensors").read_bytes() == (tmp_path / "b/weights.safetensors").read_bytes()
+    assert not list((tmp_path / "a").glob("last.ckpt*")), "nothing is left to go on from"
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_at(step: int, monkeypatch, files, out, c) -> None:
+    whole = training.Run.update
+
+    def update(self, *args):
+        if self.step == step:
+            raise Killed
+        return whole(self, *args)
+
+    with monkeypatch.context() as m:
+        m.setattr(training.Run, "update", update)
+        with pytest.raises(Killed):
+            train(c, files, out, "cpu")
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(files, tmp_path, monkeypatch):
+    train(config(), files, tmp_path / "whole", "cpu")
+    killed_at(3, monkeypatch, files, tmp_path / "killed", config())
+    assert (tmp_path / "killed" / CHECKPOINT).exists()
+    assert not (tmp_path / "killed/weights.safetensors").exists()
+    train(config(), files, tmp_path / "killed", "cpu")
+    whole, resumed = (load_file(tmp_path / n / "weights.safetensors") for n in ("whole", "killed"))
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+    curves = [json.loads((tmp_path / n / "train.json").read_text())["curve"] for n in ("whole", "killed")]
+    assert curves[0] == curves[1]
+
+
+def test_a_checkpoint_cut_short_is_named_and_the_previous_one_is_used(files, tmp_path, monkeypatch, capsys):
+    c = config(steps=6)
+    train(c, files, tmp_path / "whole", "cpu")
+    killed_at(5, monkeypatch, files, tmp_path / "killed", c)
+    last = tmp_path / "killed" / CHECKPOINT
+    last.write_bytes(last.read_bytes()[:1000])
+    train(c, files, tmp_path / "killed", "cpu")
+    said = capsys.readouterr().err
+    assert f"{last} is damaged" in said and "going on from" in said and "step 2" in said
+    assert (tmp_path / "whole/weights.safetensors").read_bytes() == (
+        tmp_path / "killed/weights.safetensors"
+    ).read_bytes()
+
+
+def test_a_checkpoint_of_another_configuration_is_passed_over(files, tmp_path, monkeypatch, capsys):
+    killed_at(3, monkeypatch, files, tmp_path, config())
+    train(config(lr=2e-3), files, tmp_path, "cpu")
+    assert "another configuration" in capsys.readouterr().err
+
+
+def test_zero_steps_is_the_untrained_encoder(files, tmp_path):
+    train(config(steps=0), files, tmp_path, "cpu")
+    expected = training.QualiCLIP.create("rn-mini", None).state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in load_file(tmp_path / "weights.safetensors").items())
+
+
+def test_the_loss_falls_on_one_easy_type(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "TYPES", {"white_noise": training.TYPES["white_noise"]})
+    train(config(steps=30, pairs=4), files, tmp_path, "cpu")
+    curve = [r["loss"] for r in json.loads((tmp_path / "train.json").read_text())["curve"]]
+    assert sum(curve[-5:]) < 0.8 * sum(curve[:5])
+
+
+@pytest.mark.parametrize("how", ["overlapping", "disjoint", "single"])
+def test_crops(files, how):
+    crops = CropPairs(files, config(crops=how))[0]
+    assert crops.shape == (2, 1 if how == "single" else 2, 3, 64, 64) and crops.dtype == torch.uint8
+
+
+def test_an_epoch_visits_every_image_once(files):
+    c = config(pairs=3)
+    data = CropPairs(files, c)
+    g = generator(0)
+    seen = [data._pick(step, i, g) for step in range(2) for i in range(3)]
+    assert sorted(seen) == files
+
+
+def test_validation_contents_are_not_trained_on(files):
+    a, b = held_out(files, config())
+    assert len(b) == 1 and set(a) | set(b) == set(files) and not set(a) & set(b)
+
+
+def test_an_image_smaller_than_the_crop_is_named(files):
+    with pytest.raises(ValueError, match=r"\.png: 224x224 px is smaller than the crop of 256 px"):
+        CropPairs(files, config(crop=256))[0]
