@@ -28,12 +28,17 @@ from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.images import open_rgb
 from qualiclip.tensors import to_image, to_tensor
 
-# Colour photos alone: a grey one teaches that losing colour is no loss.
 TRAIN_PHOTOS = (
     "astronaut",
+    "brick",
+    "camera",
     "coffee",
+    "coins",
+    "grass",
+    "gravel",
     "hubble_deep_field",
     "immunohistochemistry",
+    "moon",
     "retina",
     "rocket",
 )
