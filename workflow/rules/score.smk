@@ -17,12 +17,13 @@ def checkpoint_argument(wildcards):
     return f"--checkpoint {space.checkpoint(variant)}" if variant else ""
 
 
-def score_digest(wildcards):
+def method_digest(wildcards):
     return space.all_methods[wildcards.method].score_digest()
 
 
-def resize_digest(wildcards):
-    return digest(space.all_datasets[wildcards.dataset].resize)
+def score_digest(wildcards):
+    """What of both cards enters the scores."""
+    return digest([method_digest(wildcards), space.all_datasets[wildcards.dataset].resize])
 
 
 rule score:
@@ -46,7 +47,7 @@ rule score:
     params:
         cards="baselines/{method}.yaml datasets/{dataset}.yaml",
         checkpoint=checkpoint_argument,
-        digests=[score_digest, resize_digest],
+        digest=score_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.runner {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
@@ -78,7 +79,7 @@ rule intensity:
         cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
         n_photos=space.config.photo_count,
         checkpoint=checkpoint_argument,
-        digests=score_digest,
+        digest=method_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.intensity {params.cards} --index {input.index} --raw {params.raw} --count {params.n_photos}"
