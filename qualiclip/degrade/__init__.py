@@ -18,6 +18,7 @@ from qualiclip.degrade.levels import GROUPS, N_LEVELS, TYPES, DegradationType
 __all__ = ["GROUPS", "MIN_SIDE", "N_LEVELS", "TYPES", "DegradationType", "Draw", "degrade", "severity"]
 
 MIN_SIDE = 64
+CPU_CHUNK = 1 << 20  # samples
 
 _MODULES = (blur, color, compression, noise, brightness, spatial, contrast)
 _FUNCTIONS: dict[str, Callable[[Tensor, Tensor, Draw], Tensor]] = {
@@ -48,5 +49,13 @@ def degrade(images: Tensor, kind: str, levels: Tensor, draw: Draw) -> Tensor:
     levels = levels.to(images.device)
     if levels.shape != images.shape[:1] or not bool(((levels >= 0) & (levels <= N_LEVELS)).all()):
         raise ValueError(f"expected {len(images)} levels in [0, {N_LEVELS}], got {levels.tolist()}")
-    out = _FUNCTIONS[kind](images, severity(kind, levels), draw.to(images.device)).clamp(0, 1)
-    return torch.where((levels == 0)[:, None, None, None], images, out)
+    values, draw = severity(kind, levels), draw.to(images.device)
+    # A CPU works on a few images at a time: temporaries stay in its cache and off the page allocator.
+    size = len(images) if images.is_cuda else max(1, CPU_CHUNK // images[0].numel())
+    out = torch.empty_like(images)
+    for part in torch.arange(len(images)).split(size):
+        rows = slice(int(part[0]), int(part[-1]) + 1)
+        out[rows] = _FUNCTIONS[kind](images[rows], values[rows], draw[part]).clamp_(0, 1)
+    untouched = levels == 0
+    out[untouched] = images[untouched]
+    return out

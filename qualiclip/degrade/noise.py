@@ -21,7 +21,7 @@ def impulse_noise(x: Tensor, density: Tensor, draw: Draw) -> Tensor:
     """Each sample becomes 0 or 1, with probability density / 2 each."""
     u = draw.field(lambda g: torch.rand(x.shape[1:], generator=g, device=x.device), x.device)
     half = per_image(density / 2)
-    return torch.where(u < half, 0.0, torch.where(u > 1 - half, 1.0, x))
+    return x.masked_fill(u < half, 0.0).masked_fill_(u > 1 - half, 1.0)
 
 
 def multiplicative_noise(x: Tensor, variance: Tensor, draw: Draw) -> Tensor:

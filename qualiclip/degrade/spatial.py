@@ -66,13 +66,13 @@ def quantization(x: Tensor, levels: Tensor, draw: Draw) -> Tensor:
 def color_block(x: Tensor, count: Tensor, draw: Draw) -> Tensor:
     """`count` uniformly coloured 32x32 blocks at drawn places."""
     h, w = x.shape[-2:]
+    x = x.clone()
     u = draw.field(lambda g: torch.rand(_MOST, 5, generator=g, device=x.device), x.device)
-    top = (u[..., 0] * (h - BLOCK + 1)).floor()
-    left = (u[..., 1] * (w - BLOCK + 1)).floor()
-    rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
+    top = (u[..., 0] * (h - BLOCK + 1)).long()
+    left = (u[..., 1] * (w - BLOCK + 1)).long()
+    block = torch.arange(BLOCK, device=x.device)
     for k in range(int(count.max())):
-        inside_y = (rows >= top[:, k, None]) & (rows < top[:, k, None] + BLOCK)
-        inside_x = (columns >= left[:, k, None]) & (columns < left[:, k, None] + BLOCK)
-        inside = inside_y[:, None, :, None] & inside_x[:, None, None, :] & per_image(count > k)
-        x = torch.where(inside, u[:, k, 2:, None, None], x)
+        use = (count > k).nonzero().flatten()  # images that have a k-th block
+        rows, columns = top[use, k, None] + block, left[use, k, None] + block
+        x[use[:, None, None], :, rows[:, :, None], columns[:, None, :]] = u[use, k, None, None, 2:]
     return x

@@ -172,6 +172,7 @@ def test_a_spoilt_image_is_an_error_row_and_a_repair_completes(tree):
     scores = tree / "results/mini/scores/laplacian/mini_authentic.csv"
     scores.unlink()
     target = "results/mini/metrics/laplacian/mini_authentic.csv"
+    (tree / target).unlink()
     done = snakemake(tree, target)
     assert done.returncode != 0 and "1 of 16 images have no score (chelsea_000.png: cannot be read" in said(done)
     assert not (tree / target).exists()
@@ -181,6 +182,7 @@ def test_a_spoilt_image_is_an_error_row_and_a_repair_completes(tree):
     assert set(whole.loc[whole["split"] == "all", "n"]) == {15}
     image.write_bytes(good)
     scores.unlink()
+    (tree / target).unlink()
     assert snakemake(tree, target).returncode == 0
     assert set(pd.read_csv(tree / target).query("split == 'all'")["n"]) == {16}
 
