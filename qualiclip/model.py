@@ -7,6 +7,7 @@ and compared with the positive and the negative prompt of each pair (arXiv 2403.
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import open_clip
@@ -15,12 +16,22 @@ import torch.nn.functional as F
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP
 from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from qualiclip.prompts import PROMPT_PAIRS, prompt_features
 
 open_clip.add_model_config(Path(__file__).parent / "encoders")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and what is wrong with it."""
+
+
+def _first_line(e: Exception) -> str:
+    return f"{type(e).__name__}: {e}".splitlines()[0]
+
 
 WEIGHTS = "weights.safetensors"
 TRAIN_RECORD = "train.json"
@@ -114,16 +125,53 @@ class QualiCLIP(nn.Module):
         return cls(_any_size(clip.visual.requires_grad_(True)), prompts, scale, config).eval()
 
     @classmethod
-    def from_checkpoint(cls, folder: str | Path, device: str | torch.device = "cpu") -> QualiCLIP:
-        """From a checkpoint folder of this suite (weights.safetensors, train.json), on `device`."""
-        folder = Path(folder)
-        config = json.loads((folder / TRAIN_RECORD).read_text())["model"]
-        state = load_file(folder / WEIGHTS)
-        arch = {k: v for k, v in config["encoder"].items() if k not in ("custom_text",)}
-        visual = CLIP(**arch).visual
-        model = cls(_any_size(visual), state["prompts"], config["scale"], config)
-        model.load_state_dict(state)
+    def from_checkpoint(cls, path: str | Path, device: str | torch.device = "cpu") -> QualiCLIP:
+        """From a checkpoint folder of this suite, or a .pth file in the authors' or pyiqa's layout.
+
+        The folder holds weights.safetensors and train.json. A .pth file is read without running any code
+        from it (`weights_only`). Raises CheckpointError for anything else.
+        """
+        path = Path(path)
+        model = cls._from_folder(path) if path.is_dir() else cls._from_released(path)
         return model.eval().to(device)
+
+    @classmethod
+    def _from_folder(cls, folder: Path) -> QualiCLIP:
+        try:
+            config = json.loads((folder / TRAIN_RECORD).read_text(encoding="utf-8"))["model"]
+            state = load_file(folder / WEIGHTS)
+            visual = CLIP(**{k: v for k, v in config["encoder"].items() if k != "custom_text"}).visual
+            model = cls(_any_size(visual), state["prompts"], config["scale"], config)
+            model.load_state_dict(state)
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
+            raise CheckpointError(f"{folder}: not a checkpoint of this suite ({_first_line(e)})") from e
+        return model
+
+    @classmethod
+    def _from_released(cls, file: Path) -> QualiCLIP:
+        """The authors' layout: clip_model.visual.* and prompts_features (2P, D), positive prompt first."""
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as e:
+            raise CheckpointError(f"{file}: not a weights file ({_first_line(e)})") from e
+        state = state.get("params", state) if isinstance(state, dict) else {}
+        names = {str(k).removeprefix("clip_model."): v for k, v in state.items()}
+        visual = {k.removeprefix("visual."): v.float() for k, v in names.items() if k.startswith("visual.")}
+        if "prompts_features" not in names or "attnpool.c_proj.weight" not in visual:
+            raise CheckpointError(
+                f"{file}: neither a QualiCLIP checkpoint of the authors nor of pyiqa: it needs "
+                "clip_model.visual.* of a ModifiedResNet and prompts_features"
+            )
+        width, output_dim = len(visual["layer1.0.conv1.weight"]), len(visual["attnpool.c_proj.weight"])
+        blocks = [len({k.split(".")[1] for k in visual if k.startswith(f"layer{i}.")}) for i in range(1, 5)]
+        tokens = len(visual["attnpool.positional_embedding"]) - 1
+        encoder = ModifiedResNet(blocks, output_dim, width * 32 // 64, round(tokens**0.5) * 32, width)
+        try:
+            encoder.load_state_dict(visual)
+        except RuntimeError as e:
+            raise CheckpointError(f"{file}: the weights do not fit a ModifiedResNet ({_first_line(e)})") from e
+        scale = float(names["logit_scale"].exp()) if "logit_scale" in names else 100.0
+        return cls(_any_size(encoder), names["prompts_features"].float().unflatten(0, (-1, 2)), scale)
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, D) unit features."""

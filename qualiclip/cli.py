@@ -1,0 +1,103 @@
+"""The command `qualiclip`: score images, show the degradations of one."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+
+FORMATS = ("table", "csv", "json")
+
+
+def _score(args: argparse.Namespace) -> int:
+    import torch
+
+    from qualiclip.inference import fast
+    from qualiclip.model import CheckpointError, QualiCLIP, pick_device
+    from qualiclip.score import find_images, score
+
+    device = pick_device(args.device)
+    try:
+        files = find_images(args.paths)
+        model = fast(QualiCLIP.from_checkpoint(args.weights), getattr(torch, args.precision)).to(device)
+    except (FileNotFoundError, CheckpointError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    rows = score(model, files, device, progress=sys.stderr.isatty())
+    records = [{"image": str(r.image), "score": r.score, "error": r.error} for r in rows]
+    if args.format == "json":
+        json.dump(records, sys.stdout, indent=2)
+        print()
+    elif args.format == "csv":
+        writer = csv.DictWriter(sys.stdout, ["image", "score", "error"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+    else:
+        width = max(len(r["image"]) for r in records)
+        for r in records:
+            print(f"{r['image']:{width}}  {r['error'] or format(r['score'], '.4f')}")
+    return int(any(r.error for r in rows))
+
+
+def _degrade(args: argparse.Namespace) -> int:
+    from PIL import Image
+
+    from qualiclip.degrade import TYPES
+    from qualiclip.degrade.sheet import sheet
+    from qualiclip.images import open_rgb
+
+    try:
+        image = open_rgb(args.image)
+        picture = sheet(image, args.types or list(TYPES), args.seed)
+    except (OSError, ValueError, Image.DecompressionBombError) as e:
+        print(f"error: {args.image}: {e}", file=sys.stderr)
+        return 2
+    out = args.out or args.image.with_name(f"{args.image.stem}_degraded.png")
+    picture.save(out)
+    print(out)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(prog="qualiclip", description="Opinion-unaware image quality, and its degradations.")
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+    score = commands.add_parser(
+        "score",
+        help="score image files",
+        description="Score images: the probability of good quality in [0, 1], higher is better. "
+        "A file that cannot be scored keeps a row with its reason, and the exit status is 1.",
+        epilog="example: qualiclip score photos/ more/*.jpg --weights qualiclip.pth --format csv",
+    )
+    score.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders, or globs in quotes")
+    score.add_argument(
+        "--weights",
+        type=Path,
+        default=Path("results/mini/checkpoints/qualiclip"),
+        help="checkpoint folder of this suite, or the authors' qualiclip.pth (default: %(default)s, made by `make`)",
+    )
+    score.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if any")
+    score.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="default: %(default)s")
+    score.add_argument("--format", default="table", choices=FORMATS, help="default: %(default)s")
+    score.set_defaults(run=_score)
+    degrade = commands.add_parser(
+        "degrade",
+        help="draw the degradation levels of an image",
+        description="Write a sheet of one image: a row for each type, a column for each level.",
+    )
+    degrade.add_argument("image", type=Path, metavar="IMAGE")
+    degrade.add_argument("--types", nargs="+", metavar="TYPE", help="default: all 24")
+    degrade.add_argument("--seed", type=int, default=0, help="of noise, angles and positions (default: %(default)s)")
+    degrade.add_argument("--out", type=Path, help="default: IMAGE_degraded.png beside the image")
+    degrade.set_defaults(run=_degrade)
+    return main
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
