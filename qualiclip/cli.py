@@ -21,7 +21,7 @@ def _score(args: argparse.Namespace) -> int:
     device = pick_device(args.device)
     try:
         files = find_images(args.paths)
-        model = fast(QualiCLIP.from_checkpoint(args.weights), getattr(torch, args.precision)).to(device)
+        model = fast(QualiCLIP.from_checkpoint(args.weights), getattr(torch, args.precision), device)
     except (FileNotFoundError, CheckpointError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

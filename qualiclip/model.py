@@ -132,6 +132,8 @@ class QualiCLIP(nn.Module):
         from it (`weights_only`). Raises CheckpointError for anything else.
         """
         path = Path(path)
+        if not path.exists():
+            raise CheckpointError(f"{path}: no such checkpoint")
         model = cls._from_folder(path) if path.is_dir() else cls._from_released(path)
         return model.eval().to(device)
 

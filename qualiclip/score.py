@@ -16,7 +16,8 @@ from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_tensor
 
 MIN_SIDE = 64
-BATCH_PIXELS = 3_000_000  # pixels scored at once: bounds memory whatever the size of the images
+# Pixels scored at once: a CPU is fastest where activations stay in its cache, a GPU where they fill it.
+BATCH_PIXELS = {"cpu": 400_000, "cuda": 12_000_000}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def score_files(model: QualiCLIP, files: list[Path], device: str = "cpu") -> Ite
         else:
             groups[size].append(file)
     for (width, height), members in sorted(groups.items()):
-        step = max(1, BATCH_PIXELS // (width * height))
+        step = max(1, BATCH_PIXELS[device] // (width * height))
         for start in range(0, len(members), step):
             yield from _score_batch(model, members[start : start + step], device)
 

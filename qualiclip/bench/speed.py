@@ -26,6 +26,16 @@ from qualiclip.degrade import TYPES, Draw, degrade
 from qualiclip.degrade.bench import photo_crops
 from qualiclip.inference import fast
 from qualiclip.model import QualiCLIP
+from qualiclip.score import BATCH_PIXELS
+
+
+def photos(n: int, width: int, height: int) -> Tensor:
+    """(n, 3, height, width) photos under mixed degradations."""
+    images = F.interpolate(photo_crops(n, 224), size=(height, width), mode="bicubic").clamp(0, 1)
+    kinds = [k for k, t in TYPES.items() if t.group != "compression"]
+    g = torch.Generator().manual_seed(0)
+    done = [degrade(x[None], kinds[i % len(kinds)], torch.rand(1) * 5, Draw.sample(1, g)) for i, x in enumerate(images)]
+    return torch.cat(done)
 
 
 def pair(folder: Path) -> tuple[torch.nn.Module, QualiCLIP]:
@@ -41,8 +51,11 @@ def pair(folder: Path) -> tuple[torch.nn.Module, QualiCLIP]:
         clip.visual(torch.nn.functional.interpolate(photo_crops(16, 224), size=128) * 4 - 2)
     clip.eval()
     state = {f"clip_model.{k}": v for k, v in clip.state_dict().items()}
-    base = torch.randn(7, 1, 1024)
-    prompts = F.normalize((base + 0.1 * torch.randn(7, 2, 1024)).flatten(0, 1), dim=-1)
+    # Prompts along directions in which photos and degraded photos differ, so that scores spread.
+    with torch.no_grad():
+        seen = F.normalize(clip.visual(photos(14, 128, 128) * 4 - 2), dim=-1)
+    toward, middle = seen[:7] - seen[7:], seen.mean(0)
+    prompts = F.normalize(torch.stack([middle + toward, middle - toward], 1).flatten(0, 1), dim=-1)
     file = folder / "random.pth"
     torch.save({**state, "prompts_features": prompts}, file)
     with (
@@ -55,20 +68,10 @@ def pair(folder: Path) -> tuple[torch.nn.Module, QualiCLIP]:
     return theirs, ours
 
 
-def photos(n: int, width: int, height: int) -> Tensor:
-    """(n, 3, height, width) photos under mixed degradations."""
-    images = F.interpolate(photo_crops(n, 224), size=(height, width), mode="bicubic").clamp(0, 1)
-    kinds = [k for k, t in TYPES.items() if t.group != "compression"]
-    g = torch.Generator().manual_seed(0)
-    done = [degrade(x[None], kinds[i % len(kinds)], torch.rand(1) * 5, Draw.sample(1, g)) for i, x in enumerate(images)]
-    return torch.cat(done)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="QualiCLIP's throughput against pyiqa's, on the same images.")
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--size", type=int, nargs=2, default=(512, 384), metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--batch", type=int, default=8, help="images scored together (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -77,9 +80,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         theirs, ours = (m.to(args.device) for m in pair(Path(folder)))
     images = photos(args.images, *args.size).to(args.device)
+    batch = max(1, BATCH_PIXELS[args.device] // (args.size[0] * args.size[1]))
 
     def batched(model: QualiCLIP) -> Callable[[], Tensor]:
-        return lambda: torch.cat([model.score(part) for part in images.split(args.batch)])
+        return lambda: torch.cat([model.score(part) for part in images.split(batch)])
 
     def one_by_one() -> Tensor:
         with torch.no_grad():
@@ -87,8 +91,8 @@ def main() -> None:
 
     runs = {
         "pyiqa, image by image": one_by_one,
-        "this suite, float32": batched(fast(ours)),
-        "this suite, bfloat16": batched(fast(ours, torch.bfloat16)),
+        "this suite, float32": batched(fast(ours, torch.float32, args.device)),
+        "this suite, bfloat16": batched(fast(ours, torch.bfloat16, args.device)),
     }
     scores = {name: run().double().cpu() for name, run in runs.items()}  # also the warm-up
     times: dict[str, list[float]] = {name: [] for name in runs}
