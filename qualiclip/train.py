@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -41,6 +42,7 @@ from qualiclip.prompts import PROMPT_PAIRS
 from qualiclip.tensors import to_tensor
 
 CHECKPOINT = "last.ckpt"
+NAN_BATCH = "nan_batch.safetensors"
 VALIDATION_STEP = 2**31  # steps from here on draw validation batches, never training ones
 
 
@@ -68,18 +70,25 @@ def _offsets(room: int, crop: int, how: str, g: torch.Generator) -> tuple[int, i
 
 
 class CropPairs(Dataset):
-    """Step k -> uint8 crops (pairs, V, 3, crop, crop), V = 2, or 1 with a single crop."""
+    """Step k -> uint8 crops (n, V, 3, crop, crop), V = 2, or 1 with a single crop.
 
-    def __init__(self, files: list[str], config: TrainConfig):
+    n is the pairs of a step, or this process's share of them under torchrun.
+    """
+
+    def __init__(self, files: list[str], config: TrainConfig, rank: int = 0, world: int = 1):
+        if config.pairs % world:
+            raise ValueError(f"{config.pairs} pairs a step do not divide among {world} processes")
         self.files, self.config = files, config
+        self.mine = range(rank, config.pairs, world)
 
     def __len__(self) -> int:
         return self.config.total_steps(len(self.files)) * self.config.accumulate
 
     def __getitem__(self, step: int) -> Tensor:
-        c = self.config
-        g = generator(c.seed, 0, step)
-        return torch.stack([self._crops(self._pick(step, i, g), g) for i in range(c.pairs)])
+        return torch.stack([self._pair(step, i, generator(self.config.seed, 0, step, i)) for i in self.mine])
+
+    def _pair(self, step: int, i: int, g: torch.Generator) -> Tensor:
+        return self._crops(self._pick(step, i, g), g)
 
     def _pick(self, step: int, i: int, g: torch.Generator) -> str:
         if len(self.files) < 100_000:  # each epoch is a permutation of its own
@@ -177,8 +186,8 @@ def validation_batches(files: list[str], config: TrainConfig, device: str, n_bat
 class Run:
     """The state of one training run: model, optimizer, average, curve; saved and restored whole."""
 
-    def __init__(self, config: TrainConfig, device: str):
-        self.config = config
+    def __init__(self, config: TrainConfig, device: str, rank: int = 0, world: int = 1):
+        self.config, self.device, self.rank, self.world = config, device, rank, world
         pairs = config.prompt_pairs or PROMPT_PAIRS
         self.model = QualiCLIP.create(config.encoder, config.pretrained, pairs, config.scale, config.seed).to(device)
         self.averaged = copy.deepcopy(self.model) if config.average else self.model
@@ -188,26 +197,40 @@ class Run:
         self.step = 0
         self.curve: list[dict[str, float]] = []
 
-    def update(self, batches: Iterator[Tensor], total: int, device: str) -> dict[str, float]:
-        """One optimizer step over `accumulate` batches of crops; returns the mean loss terms."""
+    def update(self, batches: Iterator[Tensor], total: int) -> dict[str, float]:
+        """One optimizer step over `accumulate` batches of crops; returns the mean loss terms.
+
+        Raises FloatingPointError when the loss is not finite, with the batch as `args[1]`.
+        """
         c = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, total, c)
         sums: dict[str, float] = {}
         for a in range(c.accumulate):
-            crops = next(batches).to(device, non_blocking=True).float() / 255
-            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a))
-            with torch.autocast("cuda", torch.bfloat16, enabled=device == "cuda" and c.precision == "bfloat16"):
+            crops = next(batches).to(self.device, non_blocking=True).float() / 255
+            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a, self.rank))
+            with torch.autocast("cuda", torch.bfloat16, enabled=self.device == "cuda" and c.precision == "bfloat16"):
                 terms = loss_terms(self.model, images, c)
+            if not torch.isfinite(terms["loss"]):
+                said = f"step {self.step + 1}: the loss is {terms['loss'].item()}; lower lr or add warm-up"
+                raise FloatingPointError(said, images.detach().cpu())
             (terms["loss"] / c.accumulate).backward()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / c.accumulate
+        if self.world > 1:
+            self._share_gradients()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if c.average:
             self._average(min(c.average, self.step / (self.step + 10)))
         return sums
+
+    def _share_gradients(self) -> None:
+        """The mean gradient over all processes, in each of them."""
+        for parameter in self.model.encoder.parameters():
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= self.world
 
     @torch.no_grad()
     def _average(self, decay: float) -> None:
@@ -258,39 +281,54 @@ def restore_checkpoint(run: Run, folder: Path) -> None:
 def train(config: TrainConfig, files: list[str], out: Path, device: str, workers: int = 0) -> None:
     """Train one variant on pristine image files; write weights.safetensors and train.json into `out`.
 
-    Raises ValueError for an image smaller than the crop, FloatingPointError when the loss is not finite.
+    Under torchrun the pairs of a step are shared among the processes, and the first one writes.
+    Raises ValueError for an image smaller than the crop, FloatingPointError when the loss is not finite:
+    the batch, (n, V, L, 3, H, W) in [0, 1], is then in out/nan_batch.safetensors.
     """
     start = time.perf_counter()
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if world > 1:
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     out.mkdir(parents=True, exist_ok=True)
     training, validation = held_out(files, config)
-    crops = CropPairs(training, config)
+    crops = CropPairs(training, config, rank, world)
     total = config.total_steps(len(training))
-    run = Run(config, device)
+    run = Run(config, device, rank, world)
     restore_checkpoint(run, out)
     held = validation_batches(validation, config, device)
     rest = range(run.step * config.accumulate, total * config.accumulate)
     batches = iter(DataLoader(crops, sampler=rest, batch_size=None, num_workers=workers, pin_memory=device == "cuda"))
-    with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step") as bar:
+    with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step", disable=rank > 0) as bar:
         while run.step < total:
             run.model.train()
-            terms = run.update(batches, total, device)
-            if not math.isfinite(terms["loss"]):
-                raise FloatingPointError(f"step {run.step}: the loss is {terms['loss']}; lower lr or add warm-up")
+            try:
+                terms = run.update(batches, total)
+            except FloatingPointError as e:
+                save_file({"images": e.args[1].contiguous()}, out / NAN_BATCH)
+                raise FloatingPointError(f"{e.args[0]}; the batch is in {out / NAN_BATCH}") from None
             run.curve.append({"step": run.step, **{k: round(v, 6) for k, v in terms.items()}})
             bar.update()
             bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
-            if run.step % config.checkpoint_every == 0 and run.step < total:
+            if run.step % config.checkpoint_every == 0 and run.step < total and rank == 0:
                 run.curve[-1]["rank_consistency"] = rank_consistency(run.averaged.eval(), held)
                 save_checkpoint(run, out)
-    final = run.averaged.eval()
-    consistency = rank_consistency(final, held)
-    seconds = time.perf_counter() - start
+    if rank == 0:
+        _finish(run, out, total, rank_consistency(run.averaged.eval(), held), (training, validation), start)
+    if world > 1:
+        dist.destroy_process_group()
+
+
+def _finish(run: Run, out: Path, total: int, consistency: float, contents: tuple[list, list], start: float) -> None:
+    """Write what a finished run leaves: weights, record, provenance."""
+    final, seconds = run.averaged, time.perf_counter() - start
     record = {
         "model": final.config,
-        "train": config.model_dump(),
+        "train": run.config.model_dump(),
         "steps": total,
         "rank_consistency": round(consistency, 6),
-        "contents": {"train": len(training), "held_out": len(validation)},
+        "contents": {"train": len(contents[0]), "held_out": len(contents[1])},
         "curve": run.curve,
     }
     with atomic(out / WEIGHTS) as temporary:
@@ -298,11 +336,12 @@ def train(config: TrainConfig, files: list[str], out: Path, device: str, workers
     write_text(out / TRAIN_RECORD, json.dumps(record, indent=1) + "\n")
     provenance.record(
         out / WEIGHTS,
-        config=digest(config.model_dump()),
+        config=digest(run.config.model_dump()),
         weights=sha256(out / WEIGHTS),
-        seed=config.seed,
-        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        seed=run.config.seed,
+        device=torch.cuda.get_device_name() if run.device == "cuda" else "cpu",
         threads=torch.get_num_threads(),
+        processes=run.world,
         seconds=round(seconds, 3),
     )
     for name in (CHECKPOINT, f"{CHECKPOINT}.previous"):

@@ -12,6 +12,7 @@ from qualiclip import train as training
 from qualiclip.config import TrainConfig
 from qualiclip.tensors import to_image
 from qualiclip.train import CHECKPOINT, CropPairs, generator, held_out, train
+from tests.conftest import run
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,63 @@ def test_validation_contents_are_not_trained_on(files):
 def test_an_image_smaller_than_the_crop_is_named(files):
     with pytest.raises(ValueError, match=r"\.png: 224x224 px is smaller than the crop of 256 px"):
         CropPairs(files, config(crop=256))[0]
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_batch(files, tmp_path, monkeypatch):
+    healthy = training.loss_terms
+
+    def sick(model, images, c):
+        terms = healthy(model, images, c)
+        return {k: v * torch.nan for k, v in terms.items()}
+
+    monkeypatch.setattr(training, "loss_terms", sick)
+    with pytest.raises(FloatingPointError, match=r"step 1: the loss is nan.*nan_batch"):
+        train(config(), files, tmp_path, "cpu")
+    assert load_file(tmp_path / "nan_batch.safetensors")["images"].shape == (2, 2, 5, 3, 64, 64)
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_gradient_accumulation_adds_up(files, tmp_path):
+    train(config(steps=2, accumulate=2), files, tmp_path, "cpu")
+    assert len(json.loads((tmp_path / "train.json").read_text())["curve"]) == 2
+
+
+TWO_PROCESSES = """
+import sys, torch, torch.distributed as dist
+from pathlib import Path
+from qualiclip import train as training
+from qualiclip.config import TrainConfig
+
+torch.set_num_threads(1)
+whole = training.Run._share_gradients
+
+def checked(self):
+    whole(self)
+    grad = self.model.encoder.conv1.weight.grad
+    both = [torch.empty_like(grad) for _ in range(2)]
+    dist.all_gather(both, grad)
+    assert torch.equal(both[0], both[1]) and grad.abs().sum() > 0
+
+training.Run._share_gradients = checked
+config = TrainConfig.model_validate_json(sys.argv[1])
+training.train(config, sys.argv[3:], Path(sys.argv[2]), "cpu")
+"""
+
+
+def test_two_processes_share_the_pairs_and_the_gradients(files, tmp_path):
+    (tmp_path / "job.py").write_text(TWO_PROCESSES)
+    command = ["torchrun", "--standalone", "--nproc-per-node=2", str(tmp_path / "job.py")]
+    done = run(*command, config(steps=2).model_dump_json(), str(tmp_path / "out"), *files)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out/weights.safetensors.provenance.json").read_text())["processes"] == 2
+
+
+def test_shares_of_the_processes_make_the_whole_step(files):
+    whole, first, second = (
+        CropPairs(files, config()),
+        CropPairs(files, config(), 0, 2),
+        CropPairs(files, config(), 1, 2),
+    )
+    assert torch.equal(whole[1], torch.cat([first[1], second[1]]))
+    with pytest.raises(ValueError, match="do not divide"):
+        CropPairs(files, config(), 0, 3)
