@@ -46,7 +46,7 @@ class _InPrecision(nn.Module):
 def _fused(encoder: nn.Module) -> nn.Module:
     """TorchScript's inference graph for a CPU: convolutions take their activation and sum along.
 
-    Traced once; sizes stay free. 1.3 times the folded encoder, measured by qualiclip.bench.speed.
+    Traced once; sizes stay free. 1.3 times the folded encoder, measured by qualiclip.speed.
     """
     with torch.no_grad():
         traced = torch.jit.trace(encoder, torch.rand(1, 3, 224, 224), check_trace=False)

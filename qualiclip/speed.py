@@ -1,4 +1,4 @@
-"""Throughput of QualiCLIP (RN50) against pyiqa's, side by side: `python -m qualiclip.bench.speed --help`.
+"""Throughput of QualiCLIP (RN50) against pyiqa's, side by side: `python -m qualiclip.speed --help`.
 
 Both get the same random weights in the authors' layout and the same images; rounds alternate, so that
 a machine whose speed drifts treats both alike. pyiqa is called image by image, as its users do.
