@@ -31,6 +31,8 @@ def _naming(archive: Path) -> Iterator[None]:
     except tarfile.FilterError as e:
         raise FetchError(f"{archive}: a member leaves the folder ({e})") from e
     except DAMAGE as e:
+        if getattr(e, "errno", None):  # the disk, not the archive
+            raise FetchError(f"{archive}: cannot be unpacked ({e})") from e
         raise FetchError(f"{archive}: damaged or truncated ({e}); remove it and fetch it again") from e
 
 
@@ -70,6 +72,7 @@ def extract(archive: Path, target: Path, limit: int | None = None) -> None:
     limit or the disk, and for other formats. What was unpacked until then is the caller's to remove.
     """
     limit = max(SMALL, RATIO * archive.stat().st_size) if limit is None else limit
+    target.mkdir(parents=True, exist_ok=True)
     with _naming(archive):
         if zipfile.is_zipfile(archive):
             _unzip(archive, target, limit)

@@ -45,12 +45,11 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 def persistently(attempt: Callable[[], None], progress: Callable[[], int], what: str) -> None:
     """Repeat `attempt` while it fails for a passing reason, with growing pauses.
 
-    progress: bytes that have come; as long as they grow, a failure does not count against the patience.
+    progress: bytes that have come; as long as they reach a new height, a failure costs no patience.
     Raises FetchError when the patience is at its end, or at once for a reason that will not pass.
     """
-    idle = 0
+    idle, best = 0, progress()
     while True:
-        before = progress()
         try:
             return attempt()
         except urllib.error.HTTPError as e:
@@ -61,7 +60,7 @@ def persistently(attempt: Callable[[], None], progress: Callable[[], int], what:
             if getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
                 raise FetchError(f"{what}: {e}") from e
             problem = e
-        idle = 1 if progress() > before else idle + 1
+        idle, best = (1 if progress() > best else idle + 1), max(best, progress())
         if idle > len(DELAYS):
             raise FetchError(f"{what}: {problem}; {len(DELAYS) + 1} attempts") from problem
         time.sleep(DELAYS[idle - 1])
