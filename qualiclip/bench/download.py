@@ -149,29 +149,11 @@ def from_gdrive(file_id: str, target: Path) -> None:
 
 
 def from_huggingface(place: str, target: Path) -> None:
-    """Download owner/repository/path of a Hugging Face dataset repository. Raises FetchError."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    """Download owner/repository/path of a public Hugging Face dataset repository. Raises FetchError."""
+    from huggingface_hub import hf_hub_url
 
     owner, repository, path = place.split("/", 2)
-    folder = target.with_name(target.name + ".part")
-
-    def attempt() -> None:
-        try:
-            came = hf_hub_download(f"{owner}/{repository}", path, repo_type="dataset", local_dir=folder)
-        except LocalEntryNotFoundError as e:  # no connection
-            raise _Cut(str(e)) from e
-        except HfHubHTTPError as e:
-            if e.response is not None and e.response.status_code in PASSING:
-                raise _Cut(str(e)) from e
-            raise FetchError(f"Hugging Face {place}: {e}") from e
-        os.replace(came, target)
-
-    def progress() -> int:
-        return sum(p.stat().st_size for p in folder.rglob("*.incomplete"))
-
-    persistently(attempt, progress, f"Hugging Face {place}")
-    shutil.rmtree(folder)
+    from_http(hf_hub_url(f"{owner}/{repository}", path, repo_type="dataset"), target)
 
 
 def download(item: Download, target: Path) -> None:

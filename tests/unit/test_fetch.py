@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shutil
-import sys
 import tarfile
 import threading
-import types
 import zipfile
 from collections import namedtuple
 from pathlib import Path
@@ -174,25 +173,16 @@ def test_google_drive_and_its_refusal(tmp_path, monkeypatch):
         download.download(Download(filename="b", gdrive="secret"), tmp_path / "b")
 
 
-def test_hugging_face_tries_again(tmp_path, monkeypatch):
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def test_hugging_face_goes_on_after_a_cut(server, tmp_path, monkeypatch):
+    import huggingface_hub
 
-    calls = []
-
-    def bring(repository, path, repo_type, local_dir):
-        calls.append((repository, path, repo_type))
-        if len(calls) == 1:
-            raise LocalEntryNotFoundError("no connection")
-        came = Path(local_dir) / path
-        came.parent.mkdir(parents=True)
-        came.write_bytes(b"x")
-        return str(came)
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=bring))
-    monkeypatch.setattr(download, "DELAYS", (0, 0))
-    download.download(Download(filename="a", huggingface="owner/sets/sub/a.tgz"), tmp_path / "a")
-    assert calls == [("owner/sets", "sub/a.tgz", "dataset")] * 2
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    at_home = functools.partial(huggingface_hub.hf_hub_url, endpoint=server.base)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_url", at_home)
+    place = "datasets/owner/sets/resolve/main/sub/a.tgz"
+    server.files[place], server.cuts = BODY, [1000]
+    download.download(Download(filename="a.tgz", huggingface="owner/sets/sub/a.tgz"), tmp_path / "a.tgz")
+    assert (tmp_path / "a.tgz").read_bytes() == BODY
+    assert server.requests == [(place, None), (place, "bytes=1000-")]
 
 
 # a card's files
