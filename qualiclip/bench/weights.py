@@ -5,6 +5,7 @@ A library that finds its file in its cache does not look for a network; so a nod
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from qualiclip.bench.cards import Download
@@ -46,5 +47,5 @@ def place(
         remember(found, item, record)
         if path != target:
             with atomic(target) as temporary:
-                temporary.write_bytes(path.read_bytes())
+                shutil.copyfile(path, temporary)
     return target
