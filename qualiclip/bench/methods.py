@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from qualiclip.bench.beside import load_function
 from qualiclip.bench.cards import CardError, MethodCard
-from qualiclip.bench.fetch import load_function
 
 
 class NotRun(RuntimeError):
