@@ -46,9 +46,10 @@ class Laplacian:
 
 
 class NoisyOracle:
-    """The label itself plus Gaussian noise of `noise` standard deviations of the labels, signed so that higher is better.
+    """The label itself plus Gaussian noise of `noise` standard deviations of the labels.
 
-    What the score of a perfect but imprecise method would look like; the noise comes from the image's name.
+    What a perfect but imprecise method would look like. The noise comes from the image's name; labels come
+    signed so that higher is better.
     """
 
     def __init__(self, labels: pd.DataFrame, noise: float):

@@ -61,16 +61,14 @@ class GRepQ:
         path = self.mirror / "grepq" / name if self.mirror else None
         if path is None or not path.is_file():
             where = place(f"grepq/{name}", self.mirror)
-            raise NotRun(
-                f"{name} could not be fetched from the authors' Google Drive (by hand only); put it at {where}"
-            )
+            raise NotRun(f"{name} could not be fetched from the authors' Google Drive; put it at {where}")
         return path
 
     def load(self, device: str) -> None:
         low, high, patches = (self._file(name) for name in FILES)
-        import h5py
-
         with weights_or_not_run(self.mirror):
+            import h5py  # no dependency of the suite: only these patches need it
+
             clip = open_clip.create_model("RN50-quickgelu", pretrained="openai").float().eval()
             level = LowLevel().eval()
             level.load_state_dict(torch.load(low, map_location="cpu", weights_only=False)["model"]["state_dict"])

@@ -45,7 +45,7 @@ def _obtain(url: str, target: Path, mirror: Path | None, download: Callable[[], 
 
 @contextmanager
 def from_mirror(mirror: Path | None) -> Iterator[None]:
-    """While it lasts, pyiqa and torch.hub take files from `mirror`, and raise WeightsError for those they cannot get."""
+    """While it lasts, pyiqa and torch.hub take files from `mirror`, and raise WeightsError for what they cannot get."""
     import torch.hub
     from pyiqa.archs import clip_model
     from pyiqa.utils import download_util
