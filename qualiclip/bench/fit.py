@@ -30,10 +30,9 @@ def main() -> None:
     parser.add_argument("--mirror", type=Path, help="folder whose pyiqa/<file> is taken in place of the network")
     parser.add_argument("--found", nargs="*", default=[], help="weights that the workflow saw in the mirror; recorded")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)  # many small operations: threads cost more than they bring
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
         files = [args.raw / dataset.name / f for f in pd.read_csv(args.index)["image"]]

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, InputPolicy, MethodCard, digest, read_card
-from qualiclip.bench.code import closure, sources
+from qualiclip.bench.code import ROOT, closure, sources
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
 from qualiclip.bench.parts import Parts, Row
@@ -187,7 +187,7 @@ def key(card: MethodCard, dataset: DatasetCard, inputs: list[Path]) -> str:
     """Digest of all that determines the scores: parts of another key are not taken up."""
     code = {*sources("qualiclip.bench.runner")}
     code |= set(closure(card.sibling(card.module.partition(":")[0]))) if card.module else set()
-    files = [sha256(Path(f)) for f in [*sorted(code), *inputs]]
+    files = [sha256(ROOT / f) for f in sorted(code)] + [sha256(f) for f in inputs]
     return digest([card.score_digest(), dataset.resize, files, provenance.packages()])
 
 

@@ -173,7 +173,7 @@ rule fit:
         raw=RAW,
     shell:
         "python -m qualiclip.bench.fit {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
-        " {resources.mirror} --found {params.found} --device {resources.device} --threads {threads}"
+        " {resources.mirror} --found {params.found} --device {resources.device}"
         " --out {output[0]} 2>&1 | tee {log}"
 
 
