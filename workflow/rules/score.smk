@@ -159,7 +159,6 @@ rule fit:
         BENCH + "/fit/{method}.tsv"
     wildcard_constraints:
         method=methods_where(has_fit),
-    threads: 2
     resources:
         gpu=GPU,
         device=DEVICE,
