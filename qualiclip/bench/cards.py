@@ -201,36 +201,85 @@ class DatasetCard(Card):
 
 
 class InputPolicy(Strict):
-    """What a method is given; null everywhere means the whole image as it is."""
+    """What a method is given, and where it runs; the defaults mean the whole image as it is, one by one."""
 
     shorter_side: int | None = Field(None, gt=0, description="resize, bicubic, px")
-    batch: int = Field(1, ge=1, description="images of one size scored together")
+    batch: int = Field(1, ge=1, description="images of one size scored together, where that changes no score")
+    device: Literal["any", "cpu"] = Field("any", description="cpu: also where there is a GPU")
+    precision: Literal["float32", "float16", "bfloat16"] = Field("float32", description="autocast on a GPU")
+    seed: int = Field(0, ge=0, description="of a method that draws random numbers, anew for every batch")
+
+
+class PublishedFile(Strict):
+    """Published scores of one dataset."""
+
+    scores: str = Field(description="path below the store")
+    names: str | None = Field(None, description="file whose rows name the images; null: the score file names them")
+
+
+class PublishedScores(Strict):
+    """Per-image scores that somebody published, as CSV files of one store."""
+
+    store: str = Field(description="folder of the mirror that may hold the files")
+    url: str = Field(description="http(s) folder that they are fetched from otherwise")
+    files: dict[str, PublishedFile] = Field(description="dataset card -> its files")
+    image: str | None = Field(None, description="column of image names; null: the first")
+    score: str = Field("score", description="column of scores")
+    mos: tuple[str, str] | None = Field(
+        None,
+        description="columns of the labels in the score file and in the file of names: they must agree, row by row",
+    )
 
 
 class MethodCard(Card):
     family: MethodFamily
     scales: list[Scale] = Field(["mini", "scratch", "paper"], description="scales that run it unasked")
     higher_better: bool
-    range: Range = Field((None, None), description="[lowest, highest] score possible, null where open")
+    range: Range = Field((None, None), description="[lowest, highest] score possible, null where open or approximate")
     input: InputPolicy = InputPolicy()
     trained_on: list[str] = Field([], description="dataset cards whose human labels it has seen")
+    also_trained_on: list[str] = Field([], description="labelled sets it has seen that have no card here")
+    weights: list[str] = Field([], description="files it downloads, as they would lie in the mirror: pyiqa/<file>")
     citation: str
     license: str
     pyiqa: str | None = Field(None, description="source: a metric of pyiqa")
     module: str | None = Field(None, description="source: file.py:Class beside the card, with load and score")
-    variant: str | None = Field(None, description="source: a training variant of the config")
-    scores: str | None = Field(None, description="source: published per-image scores, a file pattern")
-    rule: bool = Field(False, description="source: your own Snakemake rule writes the score file")
+    variant: str | None = Field(None, description="source: a training variant; with module: given as checkpoint=")
+    scores: str | PublishedScores | None = Field(
+        None, description="source: published scores, or a CSV beside the card (image, score), {dataset} in its name"
+    )
+    rule: bool = Field(False, description="source: the Snakemake rule in <name>.smk beside the card writes the scores")
+    not_run: str | None = Field(None, description="in place of a source: why it cannot be run")
+    arguments: dict[str, Any] = Field({}, description="keyword arguments of the module's class")
+    fit: bool = Field(False, description="the class has fit(files, out), run once on pristine photos: fitted=<out>")
+    labels: bool = Field(False, description="controls only: the class is made with labels=<index of the dataset>")
 
     @model_validator(mode="after")
     def _one_source(self) -> MethodCard:
-        if sum((bool(self.pyiqa), bool(self.module), bool(self.variant), bool(self.scores), self.rule)) != 1:
-            raise ValueError("give exactly one source: pyiqa, module, variant, scores or rule")
+        trained = bool(self.variant) and not self.module
+        if sum(map(bool, (self.pyiqa, self.module, trained, self.scores, self.rule, self.not_run))) != 1:
+            raise ValueError("give exactly one source: pyiqa, module, variant, scores, rule or not_run")
+        if (self.arguments or self.fit or self.labels) and not self.module:
+            raise ValueError("arguments, fit and labels belong to a module")
+        if self.labels and self.family != "control":
+            raise ValueError("only a control may see the labels of what it scores")
         return self
 
     def score_digest(self) -> str:
         """Digest of what determines the scores: title, citation and licence are not in it."""
-        return digest(self.model_dump(include={"input", "pyiqa", "module", "variant", "scores"}))
+        source = {"input", "pyiqa", "module", "variant", "scores", "not_run", "arguments", "fit", "labels"}
+        return digest(self.model_dump(include=source))
+
+    def has_seen(self, dataset: DatasetCard) -> bool:
+        """Whether scores on this dataset are no zero-shot result: its human labels were used, or are being used."""
+        return self.labels or dataset.name in self.trained_on
+
+    def wanted(self, dataset: str) -> list[str]:
+        """Files, as they would lie in the mirror, that scoring this dataset may have to fetch."""
+        if isinstance(self.scores, PublishedScores) and dataset in self.scores.files:
+            item = self.scores.files[dataset]
+            return [f"{self.scores.store}/{f}" for f in (item.scores, item.names) if f]
+        return self.weights
 
 
 class Select(Strict):
@@ -283,6 +332,7 @@ class ScaleConfig(Strict):
     pristine: str = Field(description="dataset that training reads")
     photos: str = Field(description="undistorted photos behind the figures")
     photo_count: int = Field(gt=0, description="how many of them score_vs_intensity degrades")
+    fit: str | None = Field(None, description="pristine set that baselines are fitted to; null: `pristine`")
     gmad: str = Field(description="dataset in which gMAD looks for pairs")
     gmad_levels: int = Field(2, ge=1, description="defender levels")
     train: dict[str, Any] = Field(description="TrainConfig of every variant")

@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, required=True, help="raw root")
     parser.add_argument("--count", type=int, required=True, help="photos, spread evenly over the index")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint folder of the card's variant")
+    parser.add_argument("--fitted", type=Path, help="what the method's fit has written")
+    parser.add_argument("--mirror", type=Path, help="folder whose pyiqa/<file> is taken in place of the network")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
@@ -56,7 +58,7 @@ def main() -> None:
     device = pick_device(args.device)
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        method = create(card, args.checkpoint)
+        method = create(card, args.checkpoint, args.mirror, fitted=args.fitted)
         method.load(device)
     except CardError as e:
         sys.exit(f"error: {e}")

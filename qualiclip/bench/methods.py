@@ -1,19 +1,23 @@
 """The contract of a method, and the loaders of the card's sources.
 
-A method is a class with `load(device)` and `score(batch)`; a fresh instance is made per job.
+A method is a class with `load(device)` and `score(batch)`; a fresh instance is made per job. What a card
+asks for besides (`arguments`, `fit`, `labels`, `variant`) reaches its class as keyword arguments.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from qualiclip.bench.beside import load_function
 from qualiclip.bench.cards import CardError, MethodCard
+from qualiclip.bench.weights import WeightsError, from_mirror
 
 
 class NotRun(RuntimeError):
@@ -37,18 +41,32 @@ class Method(Protocol):
         """(B,) finite scores, in the card's direction."""
 
 
+@contextmanager
+def weights_or_not_run(mirror: Path | None) -> Iterator[None]:
+    """Turn whatever a library raises while it gets its weights into NotRun; `mirror` stands in for the network."""
+    try:
+        with from_mirror(mirror):
+            yield
+    except WeightsError as e:
+        raise NotRun(str(e)) from e
+    except (OSError, RuntimeError, ImportError, ValueError) as e:  # Hugging Face's and transformers' own errors
+        first = next((line for line in str(e).splitlines() if line.strip()), "")
+        raise NotRun(f"its weights could not be loaded: {type(e).__name__}: {first}") from e
+
+
 class PyiqaMethod:
     """A metric of pyiqa by its name there."""
 
-    def __init__(self, metric: str):
-        self.metric = metric
+    def __init__(self, metric: str, mirror: Path | None = None):
+        self.metric, self.mirror = metric, mirror
 
     def load(self, device: str) -> None:
         import pyiqa
 
         if self.metric not in pyiqa.list_models():
             raise CardError(f"pyiqa has no metric {self.metric!r}")
-        self.model = pyiqa.create_metric(self.metric, device=torch.device(device))
+        with weights_or_not_run(self.mirror):
+            self.model = pyiqa.create_metric(self.metric, device=torch.device(device))
 
     def score(self, batch: Batch) -> Tensor:
         return self.model(batch.images).flatten()
@@ -69,12 +87,40 @@ class VariantMethod:
         return self.model.score(batch.images)
 
 
-def create(card: MethodCard, checkpoint: Path | None = None) -> Method:
-    """The method behind a card. Raises CardError for a source that has no runner."""
+class Refused:
+    """A method whose card says why it cannot be run."""
+
+    def __init__(self, reason: str):
+        self.reason = reason
+
+    def load(self, device: str) -> None:
+        raise NotRun(self.reason)
+
+    def score(self, batch: Batch) -> Tensor:
+        raise NotRun(self.reason)
+
+
+def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None = None, **given: Any) -> Method:
+    """The method behind a card.
+
+    checkpoint: folder of the card's variant. given: what the card's `fit` and `labels` ask for (fitted=file,
+    labels=index). Raises CardError for a source that has no runner, or a class that takes no such arguments.
+    """
+    if card.not_run:
+        return Refused(card.not_run)
     if card.pyiqa:
-        return PyiqaMethod(card.pyiqa)
+        return PyiqaMethod(card.pyiqa, mirror)
     if card.module:
-        return load_function(card.module, card.path.parent)()
+        asked = {k: given.get(k) for k, wanted in (("fitted", card.fit), ("labels", card.labels)) if wanted}
+        asked |= {"checkpoint": checkpoint} if card.variant else {}
+        asked |= {"mirror": mirror} if card.weights else {}
+        absent = [k for k, v in asked.items() if v is None and k != "mirror"]
+        if absent:
+            raise CardError(f"{card.path}: it needs --{', --'.join(absent)}")
+        try:
+            return load_function(card.module, card.path.parent)(**card.arguments, **asked)
+        except TypeError as e:
+            raise CardError(f"{card.path}: {card.module}: {e}") from e
     if card.variant and checkpoint:
         return VariantMethod(checkpoint)
     raise CardError(f"{card.path}: nothing to run: its scores come from elsewhere")

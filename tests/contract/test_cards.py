@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from qualiclip.bench import tables
 from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard, read_card
 from qualiclip.bench.methods import Batch, create
 from qualiclip.bench.workspace import DATASETS, FIGURES, METHODS, TABLES, Workspace
-from qualiclip.images import SUFFIXES
+from qualiclip.model import TRAIN_RECORD, WEIGHTS, QualiCLIP
+from qualiclip.tensors import to_image
 from tests.conftest import ROOT
 
 MODELS = {DATASETS: DatasetCard, METHODS: MethodCard, TABLES: TableCard, FIGURES: FigureCard}
@@ -47,34 +50,85 @@ def test_labels_that_are_no_human_opinions_say_so(path):
         assert "no human opinions" in tables.labels_note([card])[0]
 
 
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A random encoder of scale mini, as training writes it."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    model = QualiCLIP.create("rn-mini", pretrained=None)
+    save_file(model.state_dict(), folder / WEIGHTS)
+    (folder / TRAIN_RECORD).write_text(json.dumps({"model": model.config}))
+    return folder
+
+
 @pytest.mark.parametrize("path", cards(MethodCard), ids=lambda p: p.stem)
-def test_methods(path, photos):
-    """A method that needs no download gives finite scores, in its range, one an image, the same twice."""
+def test_methods(path, photos, checkpoint, tmp_path):
+    """A method that needs no download gives finite scores, in its range, one an image, the same twice and alone."""
     card = read_card(MethodCard, path)
-    if not card.module or "mini" not in card.scales:
-        pytest.skip("needs weights, a checkpoint, or runs elsewhere")
-    method = create(card)
+    if not (card.module or card.variant or card.pyiqa) or card.weights or "mini" not in card.scales:
+        pytest.skip("needs weights, or its scores come from elsewhere")
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for x, file in zip(photos, files, strict=False):
+        to_image(x).save(file)
+    names = [f.name for f in files]
+    labels = pd.DataFrame({"image": names, "mos": [1.0, 2.0, 3.0]}) if card.labels else None
+    method = create(card, checkpoint, fitted=tmp_path / "fitted", labels=labels)
+    if card.fit:
+        method.fit(files, tmp_path / "fitted", "cpu")
     method.load("cpu")
-    file = next(p for p in (ROOT / "tests").rglob("*") if p.suffix in {*SUFFIXES, ".py"})
-    batch = Batch(photos[:3], ["a.png", "b.png", "c.png"], [file] * 3)
+    batch = Batch(photos[:3], names, files)
     scores = method.score(batch)
     assert scores.shape == (3,) and torch.isfinite(scores).all()
     low, high = card.range
     assert low is None or (scores >= low).all()
     assert high is None or (scores <= high).all()
     assert torch.equal(scores, method.score(batch))
+    assert scores[1].item() == pytest.approx(method.score(Batch(photos[1:2], names[1:2], files[1:2])).item(), abs=1e-5)
 
 
 def test_pyiqa_knows_every_card_of_its_metrics():
-    import pyiqa
+    """Name, direction and range are pyiqa's; a bound that it calls approximate (~) is open here."""
+    from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
-    known = pyiqa.list_models()
     for path in cards(MethodCard):
         card = read_card(MethodCard, path)
         if card.pyiqa:
-            assert card.pyiqa in known, path
-            lower = pyiqa.api_helpers.DEFAULT_CONFIGS[card.pyiqa].get("lower_better", False)
-            assert card.higher_better is not lower, f"{path}: the direction is not pyiqa's"
+            assert card.pyiqa in DEFAULT_CONFIGS, f"{path}: pyiqa has no such metric"
+            theirs = DEFAULT_CONFIGS[card.pyiqa]
+            assert theirs["metric_mode"] == "NR", f"{path}: it needs a reference"
+            assert card.higher_better is not theirs.get("lower_better", False), f"{path}: the direction is not pyiqa's"
+            bounds = [b.strip() for b in theirs["score_range"].split(",")]
+            known = tuple(None if b.startswith("~") else float(b) for b in bounds)
+            assert card.range == known, f"{path}: pyiqa's range is {theirs['score_range']}"
+
+
+def test_weights_of_cards_are_files_that_pyiqa_fetches():
+    import pyiqa
+    import torchvision
+
+    places = [*Path(pyiqa.__file__).parent.glob("archs/*.py"), *Path(torchvision.__file__).parent.glob("models/*.py")]
+    text = "".join(p.read_text(encoding="utf-8") for p in places)
+    for path in cards(MethodCard):
+        card = read_card(MethodCard, path)
+        for file in card.weights if card.pyiqa else []:
+            store, _, name = file.partition("/")
+            assert store == "pyiqa" and name in text, f"{path}: pyiqa fetches no {file}"
+
+
+@pytest.mark.parametrize("path", cards(MethodCard), ids=lambda p: p.stem)
+def test_what_needs_the_network_is_not_in_mini(path):
+    card = read_card(MethodCard, path)
+    if card.weights or not isinstance(card.scores, (str, type(None))):
+        assert "mini" not in card.scales
+
+
+def test_a_method_trained_on_opinions_says_on_which():
+    """A card whose name or title names a dataset has seen it, and an opinion-unaware one has seen none."""
+    for path in cards(MethodCard):
+        card = read_card(MethodCard, path)
+        if card.family == "opinion-unaware":
+            assert not card.trained_on and not card.also_trained_on and not card.labels, path
+        if card.family == "supervised":
+            assert card.trained_on or card.also_trained_on, f"{path}: trained on what?"
 
 
 @pytest.mark.parametrize("model", [*MODELS.values(), ScaleConfig], ids=lambda m: m.__name__)

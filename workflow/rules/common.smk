@@ -1,10 +1,13 @@
 # Cards and config, checked before any job starts; what the rules need of them.
 
 import json
+import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
+from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, TableCard, digest
 from qualiclip.bench.code import closure, sources
 from qualiclip.bench.workspace import Workspace
@@ -35,7 +38,7 @@ DEVICE = space.config.device
 
 wildcard_constraints:
     dataset="|".join(space.all_datasets),
-    method="|".join(m.replace("+", r"\+") for m in space.all_methods),
+    method="|".join(re.escape(m) for m in space.all_methods),
     variant="|".join(space.config.variants),
     table="|".join(space.all_tables),
     figure="|".join(space.all_figures),

@@ -26,11 +26,63 @@ def score_digest(wildcards):
     return digest([method_digest(wildcards), space.all_datasets[wildcards.dataset].resize])
 
 
+def fitted(wildcards):
+    """What the method's fit has written, if it has one."""
+    return OUT / f"fitted/{wildcards.method}" if space.all_methods[wildcards.method].fit else []
+
+
+def fitted_argument(wildcards):
+    return f"--fitted {fitted(wildcards)}" if fitted(wildcards) else ""
+
+
+def found(wildcards, output):
+    """Files that the method needs and the mirror has.
+
+    Of a finished output it is what was there at the time: a mirror that comes later reruns nothing. An output
+    that says `not run` is tried again as soon as a file has come.
+    """
+    record = provenance.read(Path(output[0]))
+    if record.get("complete"):
+        return record["found"]
+    wanted = space.all_methods[wildcards.method].wanted(wildcards.get("dataset", ""))
+    return [f for f in wanted if space.config.mirror and (space.config.mirror / f).is_file()]
+
+
+def score_threads(wildcards):
+    """All cores for a large set; small ones rather run side by side."""
+    return workflow.cores or 1 if (space.all_datasets[wildcards.dataset].images.count or 0) >= 1000 else 1
+
+
+def methods_where(wanted):
+    """Wildcard constraint: names of the method cards that `wanted` holds for; none matches nothing."""
+    return "|".join(re.escape(m.name) for m in space.all_methods.values() if wanted(m)) or "(?!)"
+
+
+def is_published(card):
+    return bool(card.scores)
+
+
+def has_fit(card):
+    return card.fit
+
+
+def is_run_here(card):
+    return not (card.scores or card.rule)
+
+
+def own_scores(wildcards):
+    """The CSV beside the card, where it is there."""
+    card = space.all_methods[wildcards.method]
+    path = card.sibling(card.scores.format(dataset=wildcards.dataset)) if isinstance(card.scores, str) else None
+    return [path] if path and path.is_file() else []
+
+
 rule score:
     """Score every indexed image with one method."""
     input:
         checkpoint,
         method_code,
+        fitted,
         index=OUT / "index/{dataset}.csv",
         code=sources("qualiclip.bench.runner"),
     output:
@@ -40,18 +92,96 @@ rule score:
         LOGS + "/score/{method}/{dataset}.log",
     benchmark:
         BENCH + "/score/{method}/{dataset}.tsv"
+    wildcard_constraints:
+        method=methods_where(is_run_here),
+    threads: score_threads
     resources:
         gpu=GPU,
         device=DEVICE,
+        mirror=MIRROR,
         mem_mb=8000,
     params:
         cards="baselines/{method}.yaml datasets/{dataset}.yaml",
         checkpoint=checkpoint_argument,
+        fitted=fitted_argument,
+        found=found,
         digest=score_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.runner {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
-        " --device {resources.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
+        " {params.fitted} {resources.mirror} --found {params.found} --device {resources.device} --threads {threads}"
+        " --out {output.scores} 2>&1 | tee {log}"
+
+
+rule published:
+    """Bring published per-image scores into a score file."""
+    input:
+        own_scores,
+        index=OUT / "index/{dataset}.csv",
+        code=sources("qualiclip.bench.published"),
+    output:
+        scores=OUT / "scores/{method}/{dataset}.csv",
+        provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
+    log:
+        LOGS + "/published/{method}/{dataset}.log",
+    benchmark:
+        BENCH + "/published/{method}/{dataset}.tsv"
+    wildcard_constraints:
+        method=methods_where(is_published),
+    resources:
+        mirror=MIRROR,
+        network=1,
+        mem_mb=500,
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        found=found,
+        digest=score_digest,
+    shell:
+        "python -m qualiclip.bench.published {params.cards} --index {input.index} {resources.mirror} --found {params.found}"
+        " --out {output.scores} 2>&1 | tee {log}"
+
+
+fit_set = space.all_datasets[space.config.fit or space.config.pristine]
+
+
+rule fit:
+    """Fit a method's model to pristine photos."""
+    input:
+        checkpoint,
+        method_code,
+        index=space.index(fit_set),
+        code=sources("qualiclip.bench.fit"),
+    output:
+        OUT / "fitted/{method}",
+        OUT / "fitted/{method}.provenance.json",
+    log:
+        LOGS + "/fit/{method}.log",
+    benchmark:
+        BENCH + "/fit/{method}.tsv"
+    wildcard_constraints:
+        method=methods_where(has_fit),
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+        mirror=MIRROR,
+        mem_mb=8000,
+    params:
+        cards=f"baselines/{{method}}.yaml datasets/{fit_set.name}.yaml",
+        checkpoint=checkpoint_argument,
+        found=found,
+        digest=score_digest,
+        raw=RAW,
+    shell:
+        "python -m qualiclip.bench.fit {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
+        " {resources.mirror} --found {params.found} --device {resources.device}"
+        " --out {output[0]} 2>&1 | tee {log}"
+
+
+# A method with a rule of one's own: <name>.smk beside its card.
+for _method in space.all_methods.values():
+    if _method.rule:
+
+        include: str(_method.sibling(f"{_method.name}.smk").resolve())
 
 
 photos = space.all_datasets[space.config.photos]
@@ -62,6 +192,7 @@ rule intensity:
     input:
         checkpoint,
         method_code,
+        fitted,
         index=space.index(photos),
         code=sources("qualiclip.bench.intensity"),
     output:
@@ -74,13 +205,16 @@ rule intensity:
     resources:
         gpu=GPU,
         device=DEVICE,
+        mirror=MIRROR,
         mem_mb=8000,
     params:
         cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
         n_photos=space.config.photo_count,
         checkpoint=checkpoint_argument,
+        fitted=fitted_argument,
         digest=method_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.intensity {params.cards} --index {input.index} --raw {params.raw} --count {params.n_photos}"
-        " {params.checkpoint} --device {resources.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
+        " {params.checkpoint} {params.fitted} {resources.mirror} --device {resources.device} --threads {threads}"
+        " --out {output.scores} 2>&1 | tee {log}"

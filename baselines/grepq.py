@@ -1,0 +1,94 @@
+"""GRepQ (Srinath et al., WACV 2024), after the authors' released evaluation code.
+
+Its three files are on Google Drive only and come by hand: the low-level weights, the high-level weights and
+the pristine patches that the authors selected, as one file (N, 3, 96, 96) in [0, 1].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+from qualiclip.bench.methods import Batch, NotRun, weights_or_not_run
+from qualiclip.bench.patches import cut, distance, gaussian
+from qualiclip.bench.weights import place
+from qualiclip.model import AnySizePool
+
+SIDE, STRIDE = 96, 48  # px
+PROMPTS = ("A good photo.", "A bad photo.")
+FILES = ("low_level_model_weights.tar", "high_level_model_weights.pth", "pristine_patches_096_0.75_0.80.hdf5")
+
+
+class LowLevel(nn.Module):
+    """Patches (N, 3, 96, 96) in [0, 1] -> (N, 128): ResNet-18 without its classifier, then an MLP 512-512-128."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Module()
+        self.encoder.base_model = resnet18()
+        self.encoder.resnet18 = nn.Sequential(*list(self.encoder.base_model.children())[:-1])
+        self.head = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        return self.head(self.encoder.resnet18(patches).flatten(1))
+
+
+def low_level(model: nn.Module, pristine: tuple[Tensor, Tensor], image: Tensor) -> Tensor:
+    """(3, H, W) in [0, 1] -> 1 - sigmoid(d / 100), d the NIQE-type distance of its patches to `pristine`."""
+    patches = model(cut(image, SIDE, STRIDE)).double()
+    return 1 - torch.sigmoid(distance(gaussian(patches), pristine) / 100)
+
+
+def high_level(features: Tensor, prompts: Tensor) -> Tensor:
+    """(B, D) image features and (2, D) of the good and the bad prompt -> (B,) sigmoid(10 (s_good - s_bad))."""
+    good, bad = (F.cosine_similarity(features, p[None], dim=-1) for p in prompts)
+    return torch.sigmoid(10 * (good - bad))
+
+
+class GRepQ:
+    """Sum of both levels, in [0, 1.5]; higher is better."""
+
+    def __init__(self, mirror: Path | None):
+        self.mirror = mirror
+
+    def _file(self, name: str) -> Path:
+        path = self.mirror / "grepq" / name if self.mirror else None
+        if path is None or not path.is_file():
+            where = place(f"grepq/{name}", self.mirror)
+            raise NotRun(f"{name} could not be fetched from the authors' Google Drive; put it at {where}")
+        return path
+
+    def load(self, device: str) -> None:
+        low, high, patches = (self._file(name) for name in FILES)
+        with weights_or_not_run(self.mirror):
+            import h5py  # no dependency of the suite: only these patches need it
+
+            clip = open_clip.create_model("RN50-quickgelu", pretrained="openai").float().eval()
+            level = LowLevel().eval()
+            level.load_state_dict(torch.load(low, map_location="cpu", weights_only=False)["model"]["state_dict"])
+            clip.visual.load_state_dict(torch.load(high, map_location="cpu"), strict=False)
+        with h5py.File(patches) as f:
+            pristine = torch.from_numpy(f["data"][:])
+        tokens = open_clip.get_tokenizer("RN50-quickgelu")(list(PROMPTS))
+        with torch.inference_mode():
+            self.prompts = clip.encode_text(tokens).to(device)
+        clip.visual.attnpool = AnySizePool(clip.visual.attnpool)
+        self.ready(level.to(device), clip.visual.to(device), pristine.to(device))
+
+    @torch.inference_mode()
+    def ready(self, level: nn.Module, visual: nn.Module, pristine: Tensor) -> None:
+        """Take the two models and the pristine patches (N, 3, 96, 96)."""
+        self.level, self.visual = level, visual
+        self.pristine = gaussian(torch.cat([level(p) for p in pristine.split(64)]).double())
+        self.mean, self.std = (pristine.new_tensor(v).view(3, 1, 1) for v in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
+
+    @torch.inference_mode()
+    def score(self, batch: Batch) -> Tensor:
+        low = torch.stack([low_level(self.level, self.pristine, image) for image in batch.images])
+        return low + high_level(self.visual((batch.images - self.mean) / self.std), self.prompts).double()

@@ -1,0 +1,85 @@
+"""NIQE's distance over the patch features of an encoder: what makes a representation an opinion-unaware score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from qualiclip.bench.methods import Batch, weights_or_not_run
+from qualiclip.bench.patches import cut, distance, gaussian, sharpest
+from qualiclip.images import open_rgb
+from qualiclip.model import QualiCLIP
+from qualiclip.tensors import to_tensor
+
+SIDE, STRIDE = 96, 48  # px
+
+
+class Mvg:
+    """Base: a subclass gives `self.encode`, (N, 3, s, s) in [0, 1] -> (N, D), in `load_encoder`."""
+
+    encode: Callable[[Tensor], Tensor]
+
+    def __init__(self, fitted: Path):
+        self.fitted = fitted
+
+    def load_encoder(self, device: str) -> None:
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def fit(self, files: list[Path], out: Path, device: str) -> None:
+        """Mean and covariance of the features of each photo's sharpest patches, as a NumPy archive."""
+        self.load_encoder(device)
+        rows = []
+        for file in tqdm(files, desc="fit", unit="photo"):
+            patches = cut((to_tensor(open_rgb(file)).float() / 255).to(device), SIDE, SIDE)
+            rows.append(self.encode(patches[sharpest(patches)]).double().cpu())
+        mean, covariance = gaussian(torch.cat(rows))
+        with out.open("wb") as f:
+            np.savez(f, mean=mean.numpy(), covariance=covariance.numpy(), patches=sum(map(len, rows)))
+
+    def load(self, device: str) -> None:
+        self.load_encoder(device)
+        model = np.load(self.fitted)
+        self.pristine = tuple(torch.from_numpy(model[k]).to(device) for k in ("mean", "covariance"))
+
+    @torch.inference_mode()
+    def score(self, batch: Batch) -> Tensor:
+        """Distances of each image's patches to the pristine ones; lower is better."""
+        sets = [self.encode(cut(image, SIDE, STRIDE)).double() for image in batch.images]
+        return torch.stack([distance(gaussian(s), self.pristine) for s in sets])
+
+
+class VariantMvg(Mvg):
+    """Over an encoder trained here, or over CLIP itself (the variant of no training steps)."""
+
+    def __init__(self, fitted: Path, checkpoint: Path):
+        super().__init__(fitted)
+        self.checkpoint = checkpoint
+
+    def load_encoder(self, device: str) -> None:
+        self.encode = QualiCLIP.from_checkpoint(self.checkpoint, device).encode
+
+
+class ArniqaMvg(Mvg):
+    """Over ARNIQA's encoder: features of a patch and of its half-size copy side by side."""
+
+    def __init__(self, fitted: Path, mirror: Path | None):
+        super().__init__(fitted)
+        self.mirror = mirror
+
+    def load_encoder(self, device: str) -> None:
+        import pyiqa
+
+        with weights_or_not_run(self.mirror):
+            net = pyiqa.create_metric("arniqa", device=torch.device(device)).net
+
+        def encode(patches: Tensor) -> Tensor:
+            whole, half = net._preprocess(patches)
+            return torch.cat([torch.nn.functional.normalize(net.encoder(x).flatten(1)) for x in (whole, half)], 1)
+
+        self.encode = encode

@@ -1,0 +1,45 @@
+"""Patches of photos, and the NIQE-type distance between sets of patch features.
+
+Mittal, Soundararajan and Bovik, IEEE SPL 2013: natural photos are a Gaussian in feature space, a photo's
+patches are another, and quality is the distance between the two.
+"""
+
+from __future__ import annotations
+
+import torch
+from kornia.filters import gaussian_blur2d
+from torch import Tensor
+
+
+def cut(image: Tensor, side: int, stride: int) -> Tensor:
+    """(3, H, W) -> (N, 3, s, s), row by row; s is `side`, or the image's shorter side where that is less."""
+    side = min(side, *image.shape[-2:])
+    patches = image.unfold(1, side, stride).unfold(2, side, stride)
+    return patches.permute(1, 2, 0, 3, 4).flatten(0, 1)
+
+
+def sharpness(patches: Tensor) -> Tensor:
+    """(N, C, s, s) -> (N,) mean local deviation of the grey patch in NIQE's 7x7 window of sigma 7/6."""
+    grey = patches.mean(1, keepdim=True)
+    mean, square = (gaussian_blur2d(x, (7, 7), (7 / 6, 7 / 6), "replicate") for x in (grey, grey * grey))
+    return (square - mean * mean).abs().sqrt().mean((1, 2, 3))
+
+
+def sharpest(patches: Tensor, share: float = 0.75) -> Tensor:
+    """Mask (N,) of the patches of one photo with more than `share` of its peak sharpness, as NIQE chooses them."""
+    values = sharpness(patches)
+    return values >= share * values.max()
+
+
+def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, D) -> mean (D,) and covariance (D, D); of a single patch the covariance is zero."""
+    mean = features.mean(0)
+    centred = features - mean
+    return mean, centred.T @ centred / max(len(features) - 1, 1)
+
+
+def distance(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], ridge: float = 1e-3) -> Tensor:
+    """sqrt((mu_a - mu_b)' inv((S_a + S_b) / 2 + ridge I) (mu_a - mu_b)) of two Gaussians (mean, covariance)."""
+    difference = a[0] - b[0]
+    spread = (a[1] + b[1]) / 2 + ridge * torch.eye(len(difference), dtype=difference.dtype, device=difference.device)
+    return (difference @ torch.linalg.solve(spread, difference)).clamp(min=0).sqrt()
