@@ -169,7 +169,7 @@ rule fit:
         cards=f"baselines/{{method}}.yaml datasets/{fit_set.name}.yaml",
         checkpoint=checkpoint_argument,
         found=found,
-        digest=score_digest,
+        digest=method_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.fit {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
