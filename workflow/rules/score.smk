@@ -104,7 +104,8 @@ rule score:
         checkpoint=checkpoint_argument,
         fitted=fitted_argument,
         found=found,
-        digests=[score_digest, resize_digest],
+        digest=score_digest,
+        resize=resize_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.runner {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
