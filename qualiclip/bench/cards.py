@@ -51,19 +51,32 @@ class Card(Strict):
 class Download(Strict):
     """One file of a dataset, from exactly one place."""
 
-    filename: str = Field(description="name under raw/<dataset>/ and in mirror/<dataset>/")
+    filename: str = Field(description="path under raw/<dataset>/ and in mirror/<dataset>/")
     url: str | None = Field(None, description="http(s) address")
     gdrive: str | None = Field(None, description="Google Drive file id")
     huggingface: str | None = Field(None, description="repository/path of a Hugging Face dataset file")
     manual: str | None = Field(None, description="how a person gets it, for releases behind a form")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: recorded at the first download")
     extract: bool = Field(False, description="unpack into raw/<dataset>/ (zip, tar, tgz)")
+    either: str | None = Field(
+        None, description="files that share this word hold the same: one of them is enough, the first that can be had"
+    )
+    mirror: str | None = Field(None, description="a second place in the mirror, for a file that several sets share")
 
     @model_validator(mode="after")
     def _one_place(self) -> Download:
         if sum(v is not None for v in (self.url, self.gdrive, self.huggingface, self.manual)) != 1:
             raise ValueError("give exactly one of url, gdrive, huggingface, manual")
+        for path in (self.filename, self.mirror or "x"):
+            if path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(f"{path!r} is not a path inside the dataset's folder")
         return self
+
+    @property
+    def where(self) -> str:
+        """The source in words."""
+        gdrive = self.gdrive and f"Google Drive id {self.gdrive}"
+        return self.url or gdrive or (self.huggingface and f"Hugging Face {self.huggingface}") or self.manual
 
 
 class Make(Strict):
@@ -77,26 +90,42 @@ class Make(Strict):
 class Labels(Strict):
     """Where the scores of a dataset stand in its native release."""
 
-    format: Literal["csv", "xlsx"] = Field(description="how the label file is read")
-    file: str = Field(description="path under raw/<dataset>/")
-    image: str = Field("image", description="column of the image name")
+    format: Literal["csv", "xlsx", "mat"] = Field("csv", description="how the label file is read")
+    function: str | None = Field(
+        None, description="file.py:function beside the card, for an odd format: f(files) gives a table with the columns"
+    )
+    file: str = Field(description="path or glob under raw/<dataset>/; several matches are read one below the other")
+    separator: str = Field(",", description="csv: what stands between columns, a regular expression if longer than one")
+    columns: list[str] | None = Field(None, description="csv: names of the columns of a file without a header")
+    skip: int = Field(0, ge=0, description="first rows that are no part of the set")
+    image: str = Field("image", description="column (mat: variable) of the image name")
     mos: str = Field("mos", description="column of the score")
     std: str | None = Field(None, description="column of the score's standard deviation")
     ref: str | None = Field(None, description="column of the reference image")
+    ref_pattern: str | None = Field(None, description="in place of ref: its first group in the image name")
     group: str | None = Field(None, description="column of what several images share (a prompt, a ladder)")
+    twice: Literal["refuse", "drop"] = Field("refuse", description="images with two labels: an error, or left out")
     higher_better: bool = Field(True, description="false for DMOS")
     range: Range = Field(description="[lowest, highest] score possible; checked")
     kind: Literal["human opinions", "synthetic severity", "fused full-reference metrics"] = Field(
         "human opinions", description="what the labels are; anything but human opinions is said everywhere"
     )
 
+    @model_validator(mode="after")
+    def _one_ref(self) -> Labels:
+        if self.ref and self.ref_pattern:
+            raise ValueError("give ref or ref_pattern, not both")
+        if self.ref_pattern and re.compile(self.ref_pattern).groups != 1:
+            raise ValueError("ref_pattern needs exactly one group")
+        return self
+
 
 class Images(Strict):
     """Where the images lie and how many there are."""
 
-    root: str = Field("", description="folder under raw/<dataset>/")
+    root: str = Field("", description="folder under raw/<dataset>/, or a glob that matches one; empty: anywhere in it")
     pattern: str = Field("**/*", description="glob under root, for a set without labels")
-    count: int = Field(gt=0, description="images that a complete set has")
+    count: int | None = Field(None, gt=0, description="images that a complete set has; null: not checked")
 
 
 class Resize(Strict):
@@ -104,11 +133,39 @@ class Resize(Strict):
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
 
 
-class Splits(Strict):
-    """Train/validation/test parts, stored by image name in the index."""
+class Published(Strict):
+    """Split files as NumPy arrays of row numbers: (splits, rows) padded by -1, or (rows,) for one official split."""
 
-    kind: Literal["seeded"] = "seeded"
-    by: Literal["ref", "group"] | None = Field(None, description="images that share it stay on one side")
+    train: str = Field(description="path under raw/<dataset>/")
+    val: str
+    test: str
+    order: Literal["labels", "names"] = Field(description="a number counts rows of the label table, or sorted names")
+    counts: tuple[int, int, int] = Field(description="images of train, val and test in every split; checked")
+
+
+class Official(Strict):
+    """A split that stands in the label file."""
+
+    column: str = Field(description="its column; `file` is the name of the label file that a row comes from")
+    train: list[str] = Field(description="values that mean the part")
+    val: list[str] = []
+    test: list[str]
+    counts: tuple[int, int, int] = Field(description="images of train, val and test; checked")
+
+
+class Splits(Strict):
+    """Train/validation/test parts, stored by image name in the index. `kind` chooses; the rest may wait."""
+
+    kind: Literal["seeded", "published", "official"] = "seeded"
+    by: Literal["ref", "group"] | None = Field(None, description="seeded: images that share it stay on one side")
+    published: Published | None = None
+    official: Official | None = None
+
+    @model_validator(mode="after")
+    def _described(self) -> Splits:
+        if self.kind != "seeded" and getattr(self, self.kind) is None:
+            raise ValueError(f"kind {self.kind} needs the key {self.kind}")
+        return self
 
 
 class DatasetCard(Card):
@@ -116,12 +173,19 @@ class DatasetCard(Card):
     scales: list[Scale] = Field(["mini", "scratch", "paper"], description="scales that use it unasked")
     files: list[Download] = []
     make: Make | None = None
+    folder: Path | None = Field(None, description="a folder of your own, linked in place of a download")
     labels: Labels | None = Field(None, description="null for a pristine set")
-    images: Images
+    images: Images = Images()
     resize: Resize | None = Field(None, description="before any method sees the image")
     splits: Splits | None = Splits()
     citation: str
     license: str
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> DatasetCard:
+        if sum((bool(self.files), bool(self.make), bool(self.folder))) != 1:
+            raise ValueError("give exactly one of files, make, folder")
+        return self
 
     @property
     def human(self) -> bool:
@@ -129,7 +193,7 @@ class DatasetCard(Card):
 
     def raw_digest(self) -> str:
         """Digest of what determines the raw folder: a changed citation is not in it."""
-        return digest(self.model_dump(include={"files", "make"}))
+        return digest(self.model_dump(include={"files", "make", "folder"}))
 
     def index_digest(self) -> str:
         """Digest of what determines the index."""

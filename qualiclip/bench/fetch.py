@@ -1,145 +1,160 @@
 """Bring a dataset: download or make, verify, extract.
 
 `python -m qualiclip.bench.fetch datasets/agiqa3k.yaml --raw datasets/raw [--mirror DIR]`
-The folder raw/<dataset>/ appears whole, with a manifest.json, or not at all.
+The folder raw/<dataset>/ appears whole, with a manifest.json, or not at all. The SHA-256 of a file that
+its card does not state is kept in raw/.digests/<dataset>/, and later downloads are held to it.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import shutil
 import sys
-import tarfile
-import urllib.error
-import urllib.request
-import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
+from filelock import FileLock
 
+from qualiclip.bench.archive import extract
+from qualiclip.bench.beside import load_function
 from qualiclip.bench.cards import CardError, DatasetCard, Download, read_card
-from qualiclip.bench.files import atomic, atomic_folder, sha256
+from qualiclip.bench.download import FetchError, download
+from qualiclip.bench.files import atomic_folder, sha256, write_text
 
 MANIFEST = "manifest.json"
-CHUNK = 1 << 20
 
 
-class FetchError(RuntimeError):
-    """A file that could not be had; the message says which, from where, and what to do."""
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Wait until no other job holds the lock file `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
 
 
-def load_function(reference: str, folder: Path) -> Callable[..., Any]:
-    """`file.py:name` beside a card -> the function or class. Raises CardError."""
-    file, _, name = reference.partition(":")
-    path = folder / file
-    spec = importlib.util.spec_from_file_location(f"card_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise CardError(f"{path}: no such Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and worker processes look modules up by name
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise CardError(f"{path}: defines no {name!r}")
-    return getattr(module, name)
+def in_mirror(name: str, item: Download, mirror: Path | None) -> Path | None:
+    """The file that lies in the mirror in place of the network, if one does."""
+    places = [Path(name) / item.filename, *([Path(item.mirror)] if item.mirror else [])]
+    return next((mirror / p for p in places if (mirror / p).is_file()), None) if mirror else None
 
 
-def _http(url: str, target: Path) -> None:
-    with urllib.request.urlopen(url, timeout=60) as response, target.open("wb") as out:
-        total = int(response.headers.get("Content-Length") or 0)
-        with tqdm(total=total or None, unit="B", unit_scale=True, desc=target.name) as bar:
-            while chunk := response.read(CHUNK):
-                out.write(chunk)
-                bar.update(len(chunk))
-        if total and bar.n != total:
-            raise FetchError(f"{url}: {bar.n} of {total} bytes came")
+def verify(path: Path, item: Download, record: Path) -> str:
+    """The SHA-256 of a file, held to the card or to the first download. Raises FetchError."""
+    found = sha256(path)
+    known = item.sha256 or (record.read_text().split()[0] if record.is_file() else found)
+    if found != known:
+        source = "the card says" if item.sha256 else f"the first download had (remove {record} to accept another)"
+        raise FetchError(f"{path}: SHA-256 {found}, {source} {known}; remove it and fetch again")
+    return found
 
 
-def _gdrive(file_id: str, target: Path) -> None:
-    import gdown
-
-    if gdown.download(id=file_id, output=str(target)) is None:
-        raise FetchError(f"Google Drive file {file_id} could not be downloaded")
-
-
-def _huggingface(place: str, target: Path) -> None:
-    from huggingface_hub import hf_hub_download
-
-    owner, repository, path = place.split("/", 2)
-    shutil.copyfile(hf_hub_download(f"{owner}/{repository}", path, repo_type="dataset"), target)
+def remember(found: str, item: Download, record: Path) -> None:
+    """Hold later downloads to this one, once it has proved usable, where the card does not state a SHA-256."""
+    if item.sha256 is None and not record.is_file():
+        write_text(record, f"{found}  {item.filename}\n")
 
 
-def _download(item: Download, target: Path) -> None:
-    if item.url:
-        _http(item.url, target)
-    elif item.gdrive:
-        _gdrive(item.gdrive, target)
-    elif item.huggingface:
-        _huggingface(item.huggingface, target)
+def record_of(name: str, item: Download, digests: Path) -> Path:
+    return digests / name / f"{item.filename}.sha256"
 
 
-def obtain(card: DatasetCard, item: Download, store: Path, mirror: Path | None) -> Path:
-    """The verified file: from the mirror, from an earlier download, or from the network.
+def obtain(name: str, item: Download, store: Path, digests: Path, mirror: Path | None) -> tuple[Path, str]:
+    """One verified file and its SHA-256: from the mirror, from an earlier download in `store`, or from its source.
 
-    Raises FetchError when it cannot be had or its SHA-256 is not the card's.
+    name: the dataset, or whatever else the file belongs to; also its folder in the mirror and in `digests`.
+    Raises FetchError when it cannot be had or is not the right one; what was downloaded then goes.
     """
-    here = mirror and mirror / card.name / item.filename
-    if here and here.is_file():
-        path = here
-    else:
+    record = record_of(name, item, digests)
+    with only_one(record.with_suffix(".lock")):
+        if path := in_mirror(name, item, mirror):
+            return path, verify(path, item, record)
         path = store / item.filename
         if not path.is_file():
-            place = f"mirror=DIR with the file at DIR/{card.name}/{item.filename}"
-            if item.manual:
-                raise FetchError(f"{item.filename} must be fetched by hand ({item.manual}); then give {place}")
             try:
-                with atomic(path) as temporary:
-                    _download(item, temporary)
-            except (OSError, urllib.error.URLError, FetchError) as e:
-                raise FetchError(f"{item.filename} of {card.name}: {e}; try again, or give {place}") from e
-    if item.sha256 and sha256(path) != item.sha256:
-        raise FetchError(f"{path}: SHA-256 {sha256(path)}, the card says {item.sha256}; remove it and fetch again")
-    return path
+                download(item, path)
+            except FetchError as e:
+                raise FetchError(f"{name}: {e}; or give mirror=DIR with the file at DIR/{name}/{item.filename}") from e
+        try:
+            return path, verify(path, item, record)
+        except FetchError:
+            path.unlink()
+            raise
 
 
-def extract(archive: Path, target: Path) -> None:
-    """Unpack a zip or tar inside `target`. Raises FetchError for a damaged archive or one that leaves it."""
+def first_of(name: str, items: list[Download], store: Path, digests: Path, mirror: Path | None) -> tuple:
+    """(item, path, SHA-256) of the first of several files that can be had, those at hand before the others.
+
+    Raises FetchError with what every one of them met.
+    """
+    at_hand = [i for i in items if in_mirror(name, i, mirror) or (store / i.filename).is_file()]
+    problems = []
+    for item in [*at_hand, *(i for i in items if i not in at_hand)]:
+        try:
+            return item, *obtain(name, item, store, digests, mirror)
+        except FetchError as e:
+            problems.append(str(e))
+            if item in at_hand:  # a wrong file is to be replaced, not passed over
+                break
+    raise FetchError("\n".join(problems))
+
+
+def choices(files: list[Download]) -> list[list[Download]]:
+    """Files grouped by `either`; a file without it stands alone."""
+    groups: dict[str, list[Download]] = {}
+    for item in files:
+        groups.setdefault(item.either or f"file {item.filename}", []).append(item)
+    return list(groups.values())
+
+
+def unpack(archive: Path, target: Path, store: Path) -> None:
+    """Extract; a download that turns out to be damaged goes, so that the next attempt brings it anew."""
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as z:
-                for member in tqdm(z.infolist(), desc=f"extract {archive.name}", unit="file"):
-                    if not (target / member.filename).resolve().is_relative_to(target.resolve()):
-                        raise FetchError(f"{archive}: {member.filename} leaves the folder")
-                    z.extract(member, target)
-        else:
-            with tarfile.open(archive) as t:
-                t.extractall(target, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as e:
-        raise FetchError(f"{archive}: damaged or truncated ({e}); remove it and fetch it again") from e
+        extract(archive, target)
+    except FetchError:
+        if archive.is_relative_to(store):
+            archive.unlink()
+        raise
+
+
+def link(folder: Path, target: Path) -> None:
+    """Everything in a user's own folder, linked into `target`. Raises FetchError when it is not there."""
+    if not folder.is_dir():
+        raise FetchError(f"{folder}: no such folder")
+    for entry in folder.iterdir():
+        (target / entry.name).symlink_to(entry.resolve())
 
 
 def fetch(card: DatasetCard, raw: Path, mirror: Path | None) -> Path:
-    """Make raw/<dataset>/ whole; returns its manifest."""
-    store = raw / ".downloads" / card.name
-    digests = {}
-    with atomic_folder(raw / card.name) as target:
-        for item in card.files:
-            path = obtain(card, item, store, mirror)
-            digests[item.filename] = item.sha256 or sha256(path)
-            if item.extract:
-                extract(path, target)
-            else:
-                shutil.copyfile(path, target / item.filename)
-        if card.make:
-            make = load_function(card.make.function, card.path.parent)
-            make(target, *(raw / n for n in card.make.needs), **card.make.arguments)
-        facts = {"dataset": card.name, "digest": card.raw_digest(), "sha256": digests}
-        (target / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
-    shutil.rmtree(store, ignore_errors=True)
-    return raw / card.name / MANIFEST
+    """Make raw/<dataset>/ whole; returns its manifest. Raises FetchError."""
+    manifest = raw / card.name / MANIFEST
+    store, digests = raw / ".downloads" / card.name, raw / ".digests"
+    with only_one(raw / ".locks" / f"{card.name}.lock"):
+        if card.files and manifest.is_file() and json.loads(manifest.read_text())["digest"] == card.raw_digest():
+            return manifest  # another job has brought it meanwhile
+        came: dict[Path, tuple[str, Download]] = {}
+        with atomic_folder(manifest.parent) as target:
+            for items in choices(card.files):
+                item, path, found = first_of(card.name, items, store, digests, mirror)
+                came[record_of(card.name, item, digests)] = found, item
+                if item.extract:
+                    unpack(path, target, store)
+                else:
+                    (target / item.filename).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, target / item.filename)
+            if card.make:
+                make = load_function(card.make.function, card.path.parent)
+                make(target, *(raw / n for n in card.make.needs), **card.make.arguments)
+            if card.folder:
+                link(card.folder, target)
+            files = {item.filename: found for found, item in came.values()}
+            facts = {"dataset": card.name, "digest": card.raw_digest(), "sha256": files}
+            (target / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
+        for record, (found, item) in came.items():
+            remember(found, item, record)
+        shutil.rmtree(store, ignore_errors=True)
+    return manifest
 
 
 def main() -> None:

@@ -1,14 +1,20 @@
-"""Train/validation/test parts, by image name. Ten random 70/10/20 splits, seeded."""
+"""Train/validation/test parts, by image name: published files, official, or ten random 70/10/20, seeded."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from qualiclip.bench.cards import Splits
+from qualiclip.bench.cards import Official, Published, Splits
 
 N_SPLITS = 10
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
+
+
+class SplitError(ValueError):
+    """Split files that do not fit the labels; the message names the file and the numbers."""
 
 
 def seeded(units: pd.Series, split: int) -> pd.Series:
@@ -26,8 +32,68 @@ def seeded(units: pd.Series, split: int) -> pd.Series:
     return units.map(dict(zip(names, part, strict=True)))
 
 
-def attach(index: pd.DataFrame, splits: Splits) -> pd.DataFrame:
-    """The index with columns split_00 .. split_09."""
-    units = index[splits.by or "image"].astype(str)
-    columns = {f"split_{k:02d}": seeded(units, k) for k in range(N_SPLITS)}
-    return pd.concat([index, pd.DataFrame(columns)], axis=1)
+def _rows(path: Path, n: int) -> list[np.ndarray]:
+    """Row numbers of every split of one file, without the padding. Raises SplitError for others than 0..n-1."""
+    try:
+        numbers = np.atleast_2d(np.load(path, allow_pickle=False))
+    except (OSError, ValueError) as e:
+        raise SplitError(f"{path}: not a split file ({e})") from e
+    rows = [row[row != -1] for row in numbers]
+    low, high = min(r.min() for r in rows), max(r.max() for r in rows)
+    if low < 0 or high >= n:
+        raise SplitError(f"{path}: row numbers {low}..{high}, the labels have rows 0..{n - 1}")
+    return rows
+
+
+def published(names: pd.Series, raw: Path, how: Published) -> dict[str, pd.Series]:
+    """Columns of the split files for all labelled images, in the order of the release.
+
+    An image that no part names has an empty value. Raises SplitError where counts differ from the card's
+    or an image is in two parts.
+    """
+    rows = np.argsort(names.to_numpy(), kind="stable") if how.order == "names" else np.arange(len(names))
+    parts = {part: _rows(raw / getattr(how, part), len(names)) for part in SHARES}
+    if len({len(p) for p in parts.values()}) > 1:
+        raise SplitError(f"{raw / how.train} and the others hold different numbers of splits")
+    single = np.load(raw / how.train).ndim == 1
+    columns = {}
+    for k, split in enumerate(zip(*parts.values(), strict=True)):
+        sizes = tuple(len(np.unique(s)) for s in split)
+        if sizes != how.counts:
+            raise SplitError(f"{raw / how.train}: split {k} has {sizes} images in train, val, test, not {how.counts}")
+        if len(np.unique(np.concatenate(split))) != sum(sizes):
+            raise SplitError(f"{raw / how.train}: split {k} has images in two parts")
+        column = np.full(len(names), "", object)
+        for part, numbers in zip(SHARES, split, strict=True):
+            column[rows[numbers]] = part
+        columns["split_official" if single else f"split_{k:02d}"] = pd.Series(column, names.index)
+    return columns
+
+
+def official(values: pd.Series, how: Official) -> dict[str, pd.Series]:
+    """The column split_official from the release's own column. Raises SplitError for an unknown value."""
+    part = {value: p for p in SHARES for value in getattr(how, p)}
+    unknown = sorted(set(values.astype(str)) - set(part))
+    if unknown:
+        raise SplitError(f"column {how.column}: {', '.join(unknown[:5])} is neither train nor val nor test")
+    column = values.astype(str).map(part)
+    sizes = tuple(int((column == p).sum()) for p in SHARES)
+    if sizes != how.counts:
+        raise SplitError(f"column {how.column}: {sizes} images in train, val, test, not {how.counts}")
+    return {"split_official": column}
+
+
+def attach(labels: pd.DataFrame, splits: Splits, raw: Path | None = None) -> pd.DataFrame:
+    """All labels of a release, in its order, with split_00 .. split_09 or split_official.
+
+    To be called before images are left out, so that a part-complete set keeps everyone's side.
+    Raises SplitError.
+    """
+    if splits.kind == "published":
+        columns = published(labels["image"], raw, splits.published)
+    elif splits.kind == "official":
+        columns = official(labels["official"], splits.official)
+    else:
+        units = labels[splits.by or "image"].astype(str)
+        columns = {f"split_{k:02d}": seeded(units, k) for k in range(N_SPLITS)}
+    return pd.concat([labels.drop(columns="official", errors="ignore"), pd.DataFrame(columns)], axis=1)

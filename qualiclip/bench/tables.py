@@ -107,6 +107,17 @@ def labels_note(datasets: list[DatasetCard]) -> list[str]:
     return [f"Labels of {', '.join(titles)}: {kind}, no human opinions." for kind, titles in kinds.items()]
 
 
+def missing(d: DatasetCard, index: pd.DataFrame) -> int:
+    """Images that a complete set has and this index has not; 0 where the card does not say how many there are."""
+    return d.images.count - len(index) if d.images.count else 0
+
+
+def missing_note(datasets: list[DatasetCard], space: Workspace) -> list[str]:
+    """One sentence for each set that was indexed without all of its images."""
+    counts = [(d, missing(d, pd.read_csv(space.index(d), usecols=["image"]))) for d in datasets]
+    return [f"{d.title} is not complete here: {n} of its {d.images.count} images are missing." for d, n in counts if n]
+
+
 def correlations(card: TableCard, space: Workspace) -> Table:
     """Methods by rows; for each dataset the metrics of the card, signed, 1 is perfect."""
     methods, datasets = space.table_methods(card), space.table_datasets(card)
@@ -133,7 +144,8 @@ def correlations(card: TableCard, space: Workspace) -> Table:
     notes += [f"Protocol: {how}, signed so that 1 is perfect; PLCC after a four-parameter logistic. n: {counts}."]
     ranked = {c: pd.to_numeric(values[c], errors="coerce") for c in values.columns[2:]}
     best = {c: float(v.min() if c.endswith(" RMSE") else v.max()) for c, v in ranked.items()}
-    return Table(card.title, card.caption, values, labels_note(datasets) + notes, best)
+    notes = labels_note(datasets) + missing_note(datasets, space) + notes
+    return Table(card.title, card.caption, values, notes, best)
 
 
 def datasets(card: TableCard, space: Workspace) -> Table:
@@ -142,7 +154,6 @@ def datasets(card: TableCard, space: Workspace) -> Table:
     for d in space.datasets():
         index = pd.read_csv(space.index(d))
         w, h = index["width"], index["height"]
-        missing = d.images.count - len(index)
         size = f"{w.iloc[0]}x{h.iloc[0]}"
         if w.nunique() > 1 or h.nunique() > 1:
             size = f"{w.median():.0f}x{h.median():.0f} (median)"
@@ -151,7 +162,7 @@ def datasets(card: TableCard, space: Workspace) -> Table:
                 "Dataset": d.title,
                 "Family": d.family,
                 "Images": len(index),
-                "Missing": missing,
+                "Missing": missing(d, index),
                 "Pixels": size,
                 "Labels": d.labels.kind if d.labels else "none",
                 "Lowest": float(index["mos"].min()) if d.labels else "",
@@ -161,7 +172,8 @@ def datasets(card: TableCard, space: Workspace) -> Table:
                 "Source": d.citation,
             }
         )
-    return Table(card.title, card.caption, pd.DataFrame(rows), labels_note(space.datasets()))
+    notes = labels_note(space.datasets()) + missing_note(space.datasets(), space)
+    return Table(card.title, card.caption, pd.DataFrame(rows), notes)
 
 
 def _split_text(d: DatasetCard, index: pd.DataFrame) -> str:

@@ -2,12 +2,21 @@
 
 
 def raw_needs(wildcards):
-    """Manifests of the sets that a made set reads, and the code that makes it."""
+    """Manifests of the sets that a made set reads and the code that makes it; the labels of one's own folder."""
     card = space.all_datasets[wildcards.dataset]
+    if card.folder:
+        return [card.folder, *(card.folder.glob(card.labels.file) if card.labels else [])]
     if not card.make:
         return []
     needs = [RAW / n / "manifest.json" for n in card.make.needs]
     return [*needs, *closure(card.sibling(card.make.function.partition(":")[0]))]
+
+
+def label_code(wildcards):
+    """The file beside the card that reads an odd label format."""
+    card = space.all_datasets[wildcards.dataset]
+    function = card.labels and card.labels.function
+    return closure(card.sibling(function.partition(":")[0])) if function else []
 
 
 def raw_digest(wildcards):
@@ -44,6 +53,7 @@ rule index:
     """Check a raw dataset and list its images, labels and splits."""
     input:
         RAW / "{dataset}/manifest.json",
+        label_code,
         code=sources("qualiclip.bench.index"),
     output:
         OUT / "index/{dataset}.csv",
