@@ -17,7 +17,6 @@ from torchvision.models import resnet18
 
 from qualiclip.bench.methods import Batch, NotRun, weights_or_not_run
 from qualiclip.bench.patches import cut, distance, gaussian
-from qualiclip.bench.weights import place
 from qualiclip.model import AnySizePool
 
 SIDE, STRIDE = 96, 48  # px
@@ -60,7 +59,7 @@ class GRepQ:
     def _file(self, name: str) -> Path:
         path = self.mirror / "grepq" / name if self.mirror else None
         if path is None or not path.is_file():
-            where = place(f"grepq/{name}", self.mirror)
+            where = f"{self.mirror or 'DIR'}/grepq/{name}" + ("" if self.mirror else " and give mirror=DIR")
             raise NotRun(f"{name} could not be fetched from the authors' Google Drive; put it at {where}")
         return path
 

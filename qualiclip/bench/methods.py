@@ -17,7 +17,8 @@ from torch import Tensor
 
 from qualiclip.bench.beside import load_function
 from qualiclip.bench.cards import CardError, MethodCard
-from qualiclip.bench.weights import WeightsError, from_mirror
+from qualiclip.bench.download import FetchError
+from qualiclip.bench.libraries import from_mirror
 
 
 class NotRun(RuntimeError):
@@ -47,7 +48,7 @@ def weights_or_not_run(mirror: Path | None) -> Iterator[None]:
     try:
         with from_mirror(mirror):
             yield
-    except WeightsError as e:
+    except FetchError as e:
         raise NotRun(str(e)) from e
     except (OSError, RuntimeError, ImportError, ValueError) as e:  # Hugging Face's and transformers' own errors
         first = next((line for line in str(e).splitlines() if line.strip()), "")

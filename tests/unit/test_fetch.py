@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from qualiclip.bench import archive, download, fetch
+from qualiclip.bench import archive, download, fetch, weights
 from qualiclip.bench.cards import CardError, DatasetCard, Download, read_card
 from qualiclip.bench.download import FetchError
+from qualiclip.bench.files import sha256
 from tests.loopback import serving
 
 BODY = bytes(range(256)) * 4000  # 1 MB
@@ -366,3 +367,35 @@ def test_unknown_and_damaged_archives_are_named(tmp_path):
     (tmp_path / "b.zip").write_bytes(body)
     with pytest.raises(FetchError, match=r"b\.zip: damaged"):
         archive.extract(tmp_path / "b.zip", tmp_path / "out")
+
+
+# weights
+
+
+def test_weights_come_from_cache_mirror_or_source(server, tmp_path):
+    url = f"{server.base}/a.bin"
+    path = weights.place("w.pth", tmp_path / "cache", url=url)
+    assert path == tmp_path / "cache/w.pth" and path.read_bytes() == BODY
+    weights.place("w.pth", tmp_path / "cache", url=url)
+    assert len(server.requests) == 1
+    (tmp_path / "mirror/pyiqa").mkdir(parents=True)
+    (tmp_path / "mirror/pyiqa/v.pth").write_bytes(b"v")
+    came = weights.place("v.pth", tmp_path / "cache", tmp_path / "mirror", url=url)
+    assert came.read_bytes() == b"v" and came.parent == tmp_path / "cache" and len(server.requests) == 1
+    path.write_bytes(b"spoilt")
+    with pytest.raises(FetchError, match=r"w\.pth could not be fetched .*SHA-256"):
+        weights.place("w.pth", tmp_path / "cache", url=url)
+
+
+def test_missing_weights_say_where_to_put_them(server, tmp_path):
+    url, place = f"{server.base}/none.pth", tmp_path / "mirror/pyiqa/none.pth"
+    with pytest.raises(FetchError, match=f"none.pth could not be fetched from {url}; put it at {place} "):
+        weights.place("none.pth", tmp_path / "cache", tmp_path / "mirror", url=url)
+    with pytest.raises(FetchError, match=r"put it at DIR/clip/none\.pth and give mirror=DIR"):
+        weights.place("none.pth", tmp_path / "cache", library="clip", url=url)
+
+
+@pytest.mark.realdata
+def test_the_mirrors_parameters_of_niqe(mirror, tmp_path):
+    path = weights.place("niqe_modelparameters.mat", tmp_path, mirror, url="http://127.0.0.1:9/none")
+    assert sha256(path).startswith("fa2aa4d12dd9595c")

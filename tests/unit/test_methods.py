@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from qualiclip.bench import patches, weights
+from qualiclip.bench import libraries, patches
+from qualiclip.bench.beside import load_function
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
-from qualiclip.bench.fetch import load_function
 from qualiclip.bench.methods import Batch, NotRun, create, weights_or_not_run
 from qualiclip.model import QualiCLIP
 from tests.conftest import ROOT
@@ -194,7 +194,7 @@ def test_weights_come_from_the_mirror(cache, tmp_path):
 
     (tmp_path / "mirror/pyiqa").mkdir(parents=True)
     torch.save({"a": torch.ones(1)}, tmp_path / "mirror/pyiqa/x.pth")
-    with weights.from_mirror(tmp_path / "mirror"):
+    with libraries.from_mirror(tmp_path / "mirror"):
         assert Path(load_file_from_url("http://127.0.0.1:9/y/x.pth")).parent == cache / "pyiqa"
         assert torch.hub.load_state_dict_from_url("http://127.0.0.1:9/y/x.pth")["a"] == 1
 
@@ -207,7 +207,7 @@ def test_weights_that_cannot_be_had_are_named(cache, tmp_path, mirror):
     place = mirror / "pyiqa/x.pth" if mirror else "DIR/pyiqa/x.pth and give mirror=DIR"
     with pytest.raises(NotRun) as e, weights_or_not_run(mirror):
         load_file_from_url("http://127.0.0.1:9/y/x.pth")
-    assert str(e.value) == f"x.pth could not be fetched from 127.0.0.1:9/y/x.pth; put it at {place}"
+    assert str(e.value).startswith(f"x.pth could not be fetched from http://127.0.0.1:9/y/x.pth; put it at {place} (")
     assert not list(cache.rglob("*.pth"))
 
 

@@ -17,13 +17,12 @@ def checkpoint_argument(wildcards):
     return f"--checkpoint {space.checkpoint(variant)}" if variant else ""
 
 
-def method_digest(wildcards):
+def score_digest(wildcards):
     return space.all_methods[wildcards.method].score_digest()
 
 
-def score_digest(wildcards):
-    """What of both cards enters the scores."""
-    return digest([method_digest(wildcards), space.all_datasets[wildcards.dataset].resize])
+def resize_digest(wildcards):
+    return digest(space.all_datasets[wildcards.dataset].resize)
 
 
 def fitted(wildcards):
@@ -106,6 +105,7 @@ rule score:
         fitted=fitted_argument,
         found=found,
         digest=score_digest,
+        resize=resize_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.runner {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
@@ -169,7 +169,7 @@ rule fit:
         cards=f"baselines/{{method}}.yaml datasets/{fit_set.name}.yaml",
         checkpoint=checkpoint_argument,
         found=found,
-        digest=method_digest,
+        digest=score_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.fit {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
@@ -212,7 +212,7 @@ rule intensity:
         n_photos=space.config.photo_count,
         checkpoint=checkpoint_argument,
         fitted=fitted_argument,
-        digest=method_digest,
+        digest=score_digest,
         raw=RAW,
     shell:
         "python -m qualiclip.bench.intensity {params.cards} --index {input.index} --raw {params.raw} --count {params.n_photos}"
