@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.stats import pearsonr, spearmanr
 
-from qualiclip.bench import correlate, fetch, gmad, index, splits
+from qualiclip.bench import fetch, gmad, index, splits
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, ScaleConfig, Splits, read_card, read_config
 from qualiclip.bench.code import sources
 from qualiclip.bench.files import atomic, atomic_folder
@@ -200,52 +199,6 @@ def test_images_of_one_group_stay_on_one_side():
     attached = splits.attach(table, Splits(by="group"))
     for k in range(splits.N_SPLITS):
         assert (attached.groupby("group")[f"split_{k:02d}"].nunique() == 1).all()
-
-
-# correlations
-
-
-def test_correlations_agree_with_scipy():
-    rng = np.random.default_rng(0)
-    mos, score = rng.random(200), rng.random(200)
-    values = correlate.measures(score, mos)
-    assert values["srcc"] == pytest.approx(spearmanr(score, mos).statistic, abs=1e-12)
-    assert values["plcc"] == pytest.approx(pearsonr(score, mos).statistic, abs=1e-12)
-
-
-def test_the_logistic_fit_recovers_a_logistic():
-    x = np.linspace(-3, 5, 300)
-    mos = correlate.logistic(x, 90, 10, 1, 0.7)
-    values = correlate.measures(x, mos)
-    assert values["plcc_logistic"] == pytest.approx(1, abs=1e-6) and values["rmse"] == pytest.approx(0, abs=1e-3)
-
-
-def test_a_wrong_direction_has_a_negative_sign_everywhere():
-    x = np.linspace(0, 1, 50)
-    values = correlate.measures(x, np.exp(-3 * x))
-    assert all(values[m] < -0.9 for m in ("srcc", "krcc", "plcc", "plcc_logistic"))
-
-
-@pytest.mark.parametrize("score", [np.ones(20), np.arange(5.0)])
-def test_undefined_correlations_are_empty(score):
-    values = correlate.measures(score, np.arange(float(len(score))))
-    assert all(np.isnan(v) for v in values.values())
-
-
-def test_srcc_within_groups_by_hand():
-    group = np.repeat(["a", "b", "c"], 3)
-    score = np.array([1, 2, 3, 3, 2, 1, 5, 5, 5.0])  # +1, -1, undefined
-    assert correlate.group_srcc(score, np.tile([1.0, 2, 3], 3), group) == pytest.approx(0)
-
-
-def test_failed_rows_are_refused_unless_allowed():
-    table = pd.DataFrame({"image": ["a", "b"], "score": [1.0, np.nan], "error": ["", "too dark"]})
-    rows = pd.DataFrame({"image": ["a", "b"]})
-    with pytest.raises(ValueError, match=r"1 of 2 images have no score \(b: too dark\).*allow_errors=true"):
-        correlate.check(table, rows, Path("s.csv"), allow_errors=False)
-    correlate.check(table, rows, Path("s.csv"), allow_errors=True)
-    with pytest.raises(ValueError, match="not one row per image"):
-        correlate.check(table, rows.iloc[::-1].reset_index(drop=True), Path("s.csv"), allow_errors=True)
 
 
 # gMAD
