@@ -5,7 +5,7 @@ rule report:
     """Build the self-contained report."""
     input:
         [space.table(t) for t in space.all_tables.values()],
-        [space.figure(f) for f in space.all_figures.values()],
+        [space.figure(f) for f in space.figures()],
         code=sources("qualiclip.bench.report"),
         template="qualiclip/bench/report.html.jinja",
     output:
