@@ -7,16 +7,14 @@ import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from qualiclip.bench import fetch, gmad, index, splits
+from qualiclip.bench import fetch, index, splits
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, ScaleConfig, Splits, read_card, read_config
 from qualiclip.bench.code import sources
 from qualiclip.bench.files import atomic, atomic_folder
-from qualiclip.bench.tables import Table
 
 METHOD = """
 title: x
@@ -199,35 +197,6 @@ def test_images_of_one_group_stay_on_one_side():
     attached = splits.attach(table, Splits(by="group"))
     for k in range(splits.N_SPLITS):
         assert (attached.groupby("group")[f"split_{k:02d}"].nunique() == 1).all()
-
-
-# gMAD
-
-
-def test_gmad_pairs_by_hand():
-    defender = np.array([0, 0.01, 0.02, 5, 5.01, 5.02, 9, 9, 9, 9])
-    attacker = np.array([3, 1, 2, 7, 7, 7, 0, 8, 4, 2.0])
-    found = gmad.pairs(defender, attacker, n_levels=2, width=0.3)
-    assert found[["better", "worse"]].to_numpy().tolist() == [[0, 1], [7, 9]]
-    assert found["gap"].tolist() == pytest.approx([2 / attacker.std(), 6 / attacker.std()])
-
-
-def test_gmad_plays_both_roles():
-    rng = np.random.default_rng(0)
-    found = gmad.competition({"a": rng.random(50), "b": rng.random(50)}, 2)
-    assert found[["defender", "attacker", "level"]].to_numpy().tolist() == [
-        ["a", "b", 0], ["a", "b", 1], ["b", "a", 0], ["b", "a", 1]
-    ]  # fmt: skip
-
-
-# tables
-
-
-def test_the_best_is_bold_and_text_is_escaped():
-    values = pd.DataFrame({"Method": ["a_b", "c"], "x SRCC": [0.12345, 0.5]})
-    table = Table("t", "50% of it", values, ["n"], {"x SRCC": 0.5})
-    assert "**0.500**" in table.markdown() and "0.123" in table.markdown()
-    assert r"\textbf{0.500}" in table.latex() and r"a\_b" in table.latex() and r"50\% of it" in table.latex()
 
 
 # what depends on what
