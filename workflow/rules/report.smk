@@ -6,6 +6,7 @@ rule report:
     input:
         [space.table(t) for t in space.all_tables.values()],
         [space.figure(f) for f in space.figures()],
+        [space.metrics(m, d) for m, d in space.scored()],
         code=sources("qualiclip.bench.report"),
         template="qualiclip/bench/report.html.jinja",
     output:
