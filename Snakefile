@@ -31,4 +31,4 @@ rule all:
     input:
         space.report,
         [space.table(t) for t in space.all_tables.values()],
-        [space.figure(f) for f in space.all_figures.values()],
+        [space.figure(f) for f in space.figures()],

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qualiclip.config import TrainConfig
 
@@ -25,7 +25,7 @@ M = TypeVar("M", bound=BaseModel)
 Range = tuple[float | None, float | None]
 Scale = Literal["mini", "scratch", "paper"]
 DatasetFamily = Literal["authentic", "restoration", "generated", "synthetic", "pristine"]
-MethodFamily = Literal["opinion-unaware", "supervised", "control"]
+MethodFamily = Literal["opinion-unaware", "supervised", "control", "ablation"]
 
 
 class CardError(ValueError):
@@ -240,6 +240,7 @@ class MethodCard(Card):
     trained_on: list[str] = Field([], description="dataset cards whose human labels it has seen")
     also_trained_on: list[str] = Field([], description="labelled sets it has seen that have no card here")
     weights: list[str] = Field([], description="files it downloads, as they would lie in the mirror: pyiqa/<file>")
+    reported_as: list[str] = Field([], description="its names in workflow/reported, besides the title")
     citation: str
     license: str
     pyiqa: str | None = Field(None, description="source: a metric of pyiqa")
@@ -293,33 +294,54 @@ class Select(Strict):
 
 
 class TableCard(Card):
-    kind: Literal["correlations", "datasets"] = "correlations"
+    kind: Literal["correlations", "datasets", "degradations", "efficiency"] = "correlations"
     caption: str
     rows: Select | None = Field(None, description="methods")
     columns: Select | None = Field(None, description="datasets")
-    metrics: list[str] = ["srcc", "plcc_logistic"]
-    statistic: Literal["whole", "median"] = Field("whole", description="whole set, or median over the test splits")
+    pairs: Literal["all", "trained on", "not trained on"] = Field(
+        "all", description="keep a method's result on the sets it was trained on, on the others, or on all"
+    )
+    metrics: list[Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]] = ["srcc", "plcc_logistic"]
+    statistic: Literal["whole", "median", "official"] = Field(
+        "whole", description="whole set, median over the ten test splits, or the official test part"
+    )
     within_group: bool = Field(False, description="also the mean SRCC within the groups of a set")
-    reported: str | None = Field(None, description="file of workflow/reported")
+    schedule: bool = Field(False, description="also how long each variant was trained")
+    reported: list[str] = Field([], description="files of workflow/reported, the first has precedence")
+    remarks: dict[str, str] = Field(
+        {}, description="'method/dataset' or 'method': why a reproduced value is off, printed beside it"
+    )
+    empty: str = Field("No method of this scale belongs here.", description="printed for a table without rows")
 
     @model_validator(mode="after")
     def _selects(self) -> TableCard:
         if self.kind == "correlations" and not (self.rows and self.columns):
             raise ValueError("a table of correlations needs rows and columns")
+        if self.kind == "efficiency" and not self.rows:
+            raise ValueError("a table of efficiency needs rows")
         return self
 
 
-class FigureCard(Card):
-    kind: Literal["score_vs_intensity", "gmad"]
-    caption: str
-    methods: list[str] = Field(description="method cards; for gmad the two rivals")
+FigureKind = Literal[
+    "score_vs_intensity", "gmad", "overview", "degradation_levels", "degradation_sheet", "gradcam", "embeddings"
+]
+LEAST_METHODS = {"score_vs_intensity": 1, "gmad": 2, "gradcam": 1, "embeddings": 1}
 
-    @field_validator("methods")
-    @classmethod
-    def _some(cls, methods: list[str]) -> list[str]:
-        if not methods:
-            raise ValueError("name at least one method")
-        return methods
+
+class FigureCard(Card):
+    kind: FigureKind
+    caption: str
+    methods: list[str] = Field([], description="method cards; for gmad the two rivals")
+    group: str | None = Field(None, description="degradation group of a degradation_sheet")
+
+    @model_validator(mode="after")
+    def _enough(self) -> FigureCard:
+        least = LEAST_METHODS.get(self.kind, 0)
+        if len(self.methods) < least:
+            raise ValueError(f"name at least {'two methods' if least > 1 else 'one method'}")
+        if (self.kind == "degradation_sheet") != (self.group is not None):
+            raise ValueError("a degradation_sheet, and nothing else, needs a group")
+        return self
 
 
 class ScaleConfig(Strict):
@@ -335,6 +357,8 @@ class ScaleConfig(Strict):
     fit: str | None = Field(None, description="pristine set that baselines are fitted to; null: `pristine`")
     gmad: str = Field(description="dataset in which gMAD looks for pairs")
     gmad_levels: int = Field(2, ge=1, description="defender levels")
+    bootstrap: int = Field(0, ge=0, description="resamples behind additional confidence limits; 0: closed form only")
+    efficiency_size: tuple[int, int] = Field((1024, 768), description="width and height of the timed image, px")
     train: dict[str, Any] = Field(description="TrainConfig of every variant")
     variants: dict[str, dict[str, Any]] = Field(description="what each variant changes in it")
     data: Path = Field(Path("datasets/raw"), description="raw root")

@@ -20,13 +20,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from qualiclip.bench import gmad, provenance
-from qualiclip.bench.cards import CardError, FigureCard, read_card
+from qualiclip.bench import correlate, gmad, provenance, sheets
+from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, read_card
 from qualiclip.bench.files import atomic, write_text
+from qualiclip.bench.sheets import COLORS, MARKERS
+from qualiclip.bench.table import labels_note
 from qualiclip.bench.workspace import Workspace
 
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
-MARKERS = ["o", "s", "^", "v", "D", "P", "X"]
 plt.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 200})
 
 
@@ -49,51 +49,97 @@ def score_vs_intensity(card: FigureCard, space: Workspace) -> tuple[Figure, pd.D
     return fig, pd.concat(parts, ignore_index=True)
 
 
-def gmad_pairs(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame]:
-    """The image pairs of both roles, with both scores, and labels where known."""
-    dataset = space.all_datasets[space.config.gmad]
-    methods = {m.name: m for m in (space.all_methods[name] for name in card.methods)}
-    files = {name: pd.read_csv(space.scores(m, dataset)) for name, m in methods.items()}
+def compete(space: Workspace, methods: list[MethodCard], dataset: DatasetCard) -> pd.DataFrame:
+    """The pairs of all roles: rows of `gmad.competition` with names, scores as the methods give them, labels.
+
+    Raises CardError when a method has no scores there.
+    """
+    files = {m.name: correlate.read_scores(space.scores(m, dataset)) for m in methods}
+    for m in methods:
+        if files[m.name]["score"].isna().all():
+            raise CardError(f"{m.title} on {dataset.title}: {files[m.name]['error'].iloc[0]}")
     scored = np.logical_and.reduce([np.isfinite(f["score"]) for f in files.values()])
-    images = next(iter(files.values()))["image"][scored].to_numpy()
-    shown = {name: f["score"][scored].to_numpy(float) for name, f in files.items()}
-    oriented = {name: s if methods[name].higher_better else -s for name, s in shown.items()}
-    index = pd.read_csv(space.index(dataset)).set_index("image")
+    index = pd.read_csv(space.index(dataset))[scored].reset_index(drop=True)
+    oriented = {m.name: correlate.orient(files[m.name]["score"][scored], m) for m in methods}
     found = gmad.competition(oriented, space.config.gmad_levels)
     for side in ("better", "worse"):
         rows = found[side].to_numpy()
-        found[f"{side}_image"] = images[rows]
-        for name, s in shown.items():
-            found[f"{side}_{name}"] = s[rows]
+        found[f"{side}_image"] = index["image"].to_numpy()[rows]
+        for m in methods:
+            found[f"{side}_{m.name}"] = files[m.name]["score"][scored].to_numpy(float)[rows]
         if "mos" in index:
-            found[f"{side}_label"] = index["mos"].loc[images[rows]].to_numpy()
-    root = space.config.data / dataset.name
-    fig = plt.figure(figsize=(5.2, 2.4 * len(found)), layout="constrained")
+            found[f"{side}_label"] = index["mos"].to_numpy()[rows]
+    return found
+
+
+def gmad_pairs(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame]:
+    """The image pairs of both roles, with both scores, and labels where known; a row a role and level."""
+    dataset = space.all_datasets[space.config.gmad]
+    methods = {name: space.all_methods[name] for name in card.methods}
+    try:
+        found = compete(space, list(methods.values()), dataset)
+    except CardError as e:
+        fig = plt.figure(figsize=(5.2, 1))
+        fig.text(0.5, 0.5, textwrap.fill(f"Not drawn. {e}", 80), ha="center", va="center")
+        return fig, pd.DataFrame({"not_run": [str(e)]})
+    return draw_pairs(found, methods, dataset, space.config.data / dataset.name, space.config.gmad_levels), found
+
+
+def draw_pairs(
+    found: pd.DataFrame, methods: dict[str, MethodCard], dataset: DatasetCard, root: Path, n_levels: int
+) -> Figure:
+    """The sheet of the rows of `compete`, images from `root`; an image that is not there is said to be missing."""
+    fig = plt.figure(figsize=(5.2, 2.5 * len(found)), layout="constrained")
     for panel, (_, row) in zip(np.atleast_1d(fig.subfigures(len(found), 1)), found.iterrows(), strict=True):
-        level = f"level {row['level'] + 1} of {space.config.gmad_levels}"
+        height = ["low", "high"][row["level"]] if n_levels == 2 else f"level {row['level'] + 1} of {n_levels}"
         panel.suptitle(
-            f"defender {methods[row['defender']].title}, {level} (low to high)\n"
-            f"attacker {methods[row['attacker']].title}, gap {row['gap']:.1f} s.d.",
+            f"held constant by the defender {methods[row['defender']].title} ({height})\n"
+            f"told apart by the attacker {methods[row['attacker']].title}: {row['gap']:.1f} s.d.",
             fontsize=7.5,
         )
         for ax, side in zip(panel.subplots(1, 2), ("better", "worse"), strict=True):
-            with Image.open(root / row[f"{side}_image"]) as image:
-                ax.imshow(image.convert("RGB"))
+            file = root / row[f"{side}_image"]
+            if file.is_file():
+                with Image.open(file) as image:
+                    image = image.convert("RGB")
+                    image.thumbnail((900, 900))
+                    ax.imshow(image)
+            else:
+                ax.text(0.5, 0.5, "image not at hand", ha="center", va="center", fontsize=7)
             said = [f"{m.title}: {row[f'{side}_{n}']:.4g}" for n, m in methods.items()]
-            if "mos" in index:
-                said.append(f"label: {row[f'{side}_label']:.4g}")
-            ax.set_title(f"attacker: {side}", fontsize=7)
+            if f"{side}_label" in row:
+                name = (
+                    "MOS"
+                    if dataset.human
+                    else f"label ({'higher' if dataset.labels.higher_better else 'lower'} is better)"
+                )
+                said.append(f"{name}: {row[f'{side}_label']:.4g}")
+            ax.set_title(f"{side}, says the attacker", fontsize=7)
             ax.set_xlabel("\n".join([row[f"{side}_image"], *said]), fontsize=6)
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
-    return fig, found
+    return fig
 
 
-KINDS = {"score_vs_intensity": score_vs_intensity, "gmad": gmad_pairs}
+KINDS = {
+    "score_vs_intensity": score_vs_intensity,
+    "gmad": gmad_pairs,
+    "overview": sheets.overview,
+    "degradation_levels": sheets.degradation_levels,
+    "degradation_sheet": sheets.degradation_sheet,
+    "gradcam": sheets.gradcam,
+    "embeddings": sheets.embeddings,
+}
 
 
-def write(fig: Figure, data: pd.DataFrame, out: Path, note: str | None) -> None:
-    """<out>.png, .pdf and .csv; `note` (the scale's banner) is printed on the figure."""
+def footnote(card: FigureCard, space: Workspace) -> str:
+    """What every figure says of its scale and of its labels."""
+    labels = labels_note([space.all_datasets[space.config.gmad]]) if card.kind == "gmad" else []
+    return " ".join([*([space.config.banner] if space.config.banner else []), *labels])
+
+
+def write(fig: Figure, data: pd.DataFrame, out: Path, note: str) -> None:
+    """<out>.png, .pdf and .csv; `note` is printed on the figure."""
     if note:
         fig.text(0.5, 0, textwrap.fill(note, 100), fontsize=5.5, color="#555555", ha="center", va="top")
     write_text(out.with_suffix(".csv"), data.to_csv(index=False))
@@ -115,7 +161,7 @@ def main() -> None:
         fig, data = KINDS[card.kind](card, space)
     except CardError as e:
         sys.exit(f"error: {e}")
-    write(fig, data, args.out, space.config.banner)
+    write(fig, data, args.out, footnote(card, space))
     provenance.record(args.out, figure=card.name, scale=space.config.scale)
 
 

@@ -14,23 +14,20 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from qualiclip.bench import provenance
+from qualiclip.bench import photos, provenance
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import Batch, Method, create
-from qualiclip.bench.runner import shrink
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.images import open_rgb
 from qualiclip.model import pick_device
-from qualiclip.tensors import to_tensor
 
 
-def curves(method: Method, files: list[Path], resize: int | None, device: str) -> pd.DataFrame:
+def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str) -> pd.DataFrame:
     """Score each photo under each type at intensities 0, 0.2, .. 1 (levels 0 to 5)."""
     levels = torch.arange(N_LEVELS + 1.0)
     rows = []
     for i, file in enumerate(tqdm(files, desc="score against intensity", unit="photo")):
-        photo = (to_tensor(shrink(open_rgb(file), resize)).float() / 255).to(device)
+        photo = photos.read(file, dataset, device)
         for k, (kind, t) in enumerate(TYPES.items()):
             draw = Draw.sample(1, torch.Generator().manual_seed(1000 * i + k)).repeat(len(levels))
             images = degrade(photo.expand(len(levels), -1, -1, -1), kind, levels, draw)
@@ -62,10 +59,8 @@ def main() -> None:
         method.load(device)
     except CardError as e:
         sys.exit(f"error: {e}")
-    names = pd.read_csv(args.index)["image"]
-    chosen = [names[i * len(names) // args.count] for i in range(min(args.count, len(names)))]
-    files = [args.raw / dataset.name / n for n in dict.fromkeys(chosen)]
-    out = curves(method, files, dataset.resize.shorter_side if dataset.resize else None, device)
+    files = photos.choose(args.index, args.raw, dataset, args.count)
+    out = curves(method, files, dataset, device)
     with atomic(args.out) as temporary:
         out.to_csv(temporary, index=False)
     provenance.record(args.out, method=card.name, dataset=dataset.name, photos=len(files), index=sha256(args.index))

@@ -18,7 +18,7 @@ from qualiclip.bench import weights
 
 @contextmanager
 def from_mirror(mirror: Path | None) -> Iterator[None]:
-    """While it lasts, files come from mirror/pyiqa/<file> if they lie there. Raises FetchError for what cannot be had."""
+    """While it lasts, files come from mirror/pyiqa/<file> if they lie there; FetchError for what cannot be had."""
     import torch.hub
     from pyiqa.archs import clip_model
     from pyiqa.utils import download_util

@@ -6,75 +6,99 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from qualiclip.bench import provenance
+from qualiclip.bench import agreement, gallery, provenance
 from qualiclip.bench.cards import CardError
 from qualiclip.bench.files import write_text
-from qualiclip.bench.tables import KINDS, Table
+from qualiclip.bench.table import Table
+from qualiclip.bench.tables import render as render_table
 from qualiclip.bench.workspace import Workspace
 
-
-def _inline(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+_SHOWN = ("seconds", "images_per_second", "failed", "device", "revision")
 
 
-def _html_table(table: Table) -> list[list[dict[str, Any]]]:
-    """Rows of cells: text, sort key, whether best."""
-    strings = table.strings()
-    return [
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _html(table: Table) -> dict[str, Any]:
+    """A table as the template prints it: columns, rows of cells (text, sort key, mark), notes, blocks."""
+    rows = [
         [
             {
-                "text": str(strings[c].iloc[i]).strip("*"),
-                "key": table.values[c].iloc[i] if isinstance(table.values[c].iloc[i], int | float) else "",
-                "best": str(strings[c].iloc[i]).startswith("**"),
+                "text": table.text(i, c),
+                "key": float(table.values[c].iloc[i]) if _number(table.values[c].iloc[i]) else "",
+                "mark": table.marks.get((i, c), ""),
             }
-            for c in strings
+            for c in table.values
         ]
-        for i in range(len(strings))
+        for i in range(len(table.values))
     ]
+    return {
+        "title": table.title,
+        "caption": table.caption,
+        "columns": list(table.values),
+        "rows": rows,
+        "notes": [n.strip("*") for n in table.notes],
+        "blocks": [_html(b) for b in table.blocks],
+    }
 
 
 def _training(space: Workspace) -> list[dict[str, Any]]:
     """What each trained variant says of itself."""
     out = []
     for name in space.trained():
-        record = json.loads((space.checkpoint(name) / "train.json").read_text(encoding="utf-8"))
+        path = space.checkpoint(name) / "train.json"
+        if not path.is_file():  # wanted by no table or figure of this run
+            continue
         facts = provenance.read(space.checkpoint(name) / "weights.safetensors")
-        out.append({"name": name, "record": record, "facts": facts})
+        out.append({"name": name, "record": json.loads(path.read_text(encoding="utf-8")), "facts": facts})
     return out
 
 
-def _scores(space: Workspace) -> pd.DataFrame:
+def _scores(space: Workspace) -> list[dict[str, Any]]:
     rows = []
     for m, d in space.scored():
-        facts = provenance.read(space.scores(m, d))
+        facts = provenance.read(space.scores(m, d)) if provenance.sidecar(space.scores(m, d)).is_file() else {}
         rows.append({"Method": m.title, "Dataset": d.title} | {k: facts.get(k) for k in _SHOWN})
-    return pd.DataFrame(rows)
-
-
-_SHOWN = ("seconds", "images_per_second", "failed", "device", "revision")
+    return rows
 
 
 def render(space: Workspace) -> str:
-    folder = Path(__file__).parent
-    page = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-    tables = [(c, KINDS[c.kind](c, space)) for c in space.all_tables.values()]
+    """The whole page."""
+    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    page.filters["finite"] = lambda v: v is not None and math.isfinite(v)
+    tables = {c.name: _html(render_table(c, space)) for c in space.all_tables.values()}
+    found = agreement.results(space, space.scored())
+    sets, board = gallery.leaderboard(found)
+    ranking = gallery.gmad_ranking(space, found)
+    seconds: dict[str, float] = {}
+    scores = _scores(space)
+    for row in scores:
+        seconds[row["Method"]] = seconds.get(row["Method"], 0.0) + (row["seconds"] or 0.0)
     return page.get_template("report.html.jinja").render(
         scale=space.config.scale,
         banner=space.config.banner,
-        tables=[(c.name, t, list(t.values.columns), _html_table(t)) for c, t in tables],
-        figures=[(c, _inline(space.figure(c))) for c in space.all_figures.values()],
+        sets=sets,
+        board=board,
+        tables=tables,
+        figures=[(c, gallery.inline(space.figure(c))) for c in space.figures()],
+        left_out=space.figures_left_out(),
+        competitions=gallery.competitions(space),
+        ranking=_html(ranking) if ranking else None,
+        scatter=gallery.scatter(space, [r for r in found if r.method.family != "ablation"]),
         methods=space.methods(),
+        seconds=seconds,
         training=_training(space),
-        scores=_scores(space).to_dict("records"),
+        scores=scores,
+        shown=_SHOWN,
         revision=provenance.revision(),
         packages=provenance.packages(),
     )

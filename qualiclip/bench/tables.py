@@ -6,153 +6,26 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from qualiclip.bench import provenance
+from qualiclip.bench.agreement import correlations
 from qualiclip.bench.cards import CardError, DatasetCard, TableCard, read_card
 from qualiclip.bench.files import write_text
+from qualiclip.bench.table import Table, labels_note, missing, missing_note
 from qualiclip.bench.workspace import Workspace
-
-METRIC_TITLES = {
-    "srcc": "SRCC",
-    "plcc": "PLCC (raw)",
-    "plcc_logistic": "PLCC",
-    "krcc": "KRCC",
-    "rmse": "RMSE",
-    "srcc_within_group": "SRCC in group",
-}
-LOWER_BETTER = {"rmse"}
-
-
-@dataclass
-class Table:
-    """A table ready to print: `values` with full precision, `notes` under it."""
-
-    title: str
-    caption: str
-    values: pd.DataFrame
-    notes: list[str] = field(default_factory=list)
-    best: dict[str, float] = field(default_factory=dict)
-
-    def cell(self, column: str, value: object) -> str:
-        """Three decimals, the best of a column bold (Markdown); text as it is; nothing for undefined."""
-        if isinstance(value, float):
-            if pd.isna(value):
-                return ""
-            text = f"{value:.3f}"
-            return f"**{text}**" if value == self.best.get(column) else text
-        return str(value)
-
-    def strings(self) -> pd.DataFrame:
-        return pd.DataFrame({c: [self.cell(c, v) for v in self.values[c]] for c in self.values})
-
-    def markdown(self) -> str:
-        parts = [f"## {self.title}", self.caption, self.strings().to_markdown(index=False, disable_numparse=True)]
-        return "\n\n".join([*parts, *self.notes]) + "\n"
-
-    def latex(self) -> str:
-        """booktabs, `tabular` in a `table`; needs \\usepackage{booktabs}."""
-        cells = self.strings().map(_latex)
-        body = [" & ".join(row) + r" \\" for row in cells.itertuples(index=False)]
-        header = " & ".join(_latex(c) for c in cells) + r" \\"
-        notes = [rf"\par\footnotesize {_latex(n)}" for n in self.notes]
-        lines = [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_latex(self.title)}. {_latex(self.caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (cells.shape[1] - 1)}}}",
-            r"\toprule",
-            header,
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *notes,
-            r"\end{table}",
-        ]
-        return "\n".join(lines) + "\n"
-
-
-def _latex(text: str) -> str:
-    for plain, escaped in {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "_": r"\_",
-        "#": r"\#",
-        "$": r"\$",
-    }.items():
-        text = text.replace(plain, escaped)
-    head, *bold = text.split("**")
-    return head + "".join(rf"\textbf{{{b}}}" if i % 2 == 0 else b for i, b in enumerate(bold))
-
-
-def statistic(metrics: pd.DataFrame, metric: str, how: str) -> tuple[float, int]:
-    """Value and n of one metric: of the whole set, or the median over the test splits (n of the median split)."""
-    rows = metrics[metrics["metric"] == metric]
-    rows = rows[rows["split"] == "all"] if how == "whole" else rows[rows["split"] != "all"]
-    return (float(rows["value"].median()), int(rows["n"].median())) if len(rows) else (float("nan"), 0)
-
-
-def labels_note(datasets: list[DatasetCard]) -> list[str]:
-    """One sentence for each kind of label that is no human opinion."""
-    kinds: dict[str, list[str]] = {}
-    for d in datasets:
-        if d.labels and not d.human:
-            kinds.setdefault(d.labels.kind, []).append(d.title)
-    return [f"Labels of {', '.join(titles)}: {kind}, no human opinions." for kind, titles in kinds.items()]
-
-
-def missing(d: DatasetCard, index: pd.DataFrame) -> int:
-    """Images that a complete set has and this index has not; 0 where the card does not say how many there are."""
-    return d.images.count - len(index) if d.images.count else 0
-
-
-def missing_note(datasets: list[DatasetCard], space: Workspace) -> list[str]:
-    """One sentence for each set that was indexed without all of its images."""
-    counts = [(d, missing(d, pd.read_csv(space.index(d), usecols=["image"]))) for d in datasets]
-    return [f"{d.title} is not complete here: {n} of its {d.images.count} images are missing." for d, n in counts if n]
-
-
-def correlations(card: TableCard, space: Workspace) -> Table:
-    """Methods by rows; for each dataset the metrics of the card, signed, 1 is perfect."""
-    methods, datasets = space.table_methods(card), space.table_datasets(card)
-    notes, rows, sizes = [], [], {}
-    for m in methods:
-        row: dict[str, object] = {"Method": m.title, "Family": m.family}
-        for d in datasets:
-            metrics = pd.read_csv(space.metrics(m, d))
-            refused = metrics[metrics["split"] == "not run"]
-            seen = d.name in m.trained_on
-            wanted = [*card.metrics, *(["srcc_within_group"] if card.within_group and d.labels.group else [])]
-            for metric in wanted:
-                value, n = statistic(metrics, metric, card.statistic)
-                row[f"{d.title} {METRIC_TITLES[metric]}"] = "not run" if len(refused) else value
-                sizes.setdefault(d.title, set()).add(n)
-            if len(refused):
-                notes.append(f"{m.title} on {d.title}: not run: {refused['metric'].iloc[0]}")
-            if seen:
-                notes.append(f"{m.title} was trained on {d.title}: not a zero-shot result.")
-        rows.append(row)
-    values = pd.DataFrame(rows).sort_values(["Family", "Method"], ignore_index=True, kind="stable")
-    how = "whole set" if card.statistic == "whole" else "median over ten test splits"
-    counts = "; ".join(f"{t}: {'/'.join(map(str, sorted(s - {0}, reverse=True)))}" for t, s in sizes.items())
-    notes += [f"Protocol: {how}, signed so that 1 is perfect; PLCC after a four-parameter logistic. n: {counts}."]
-    ranked = {c: pd.to_numeric(values[c], errors="coerce") for c in values.columns[2:]}
-    best = {c: float(v.min() if c.endswith(" RMSE") else v.max()) for c, v in ranked.items()}
-    notes = labels_note(datasets) + missing_note(datasets, space) + notes
-    return Table(card.title, card.caption, values, notes, best)
 
 
 def datasets(card: TableCard, space: Workspace) -> Table:
     """What each dataset of the scale holds, measured from its index."""
-    rows = []
+    rows, incomplete = [], []
     for d in space.datasets():
         index = pd.read_csv(space.index(d))
+        incomplete += missing_note(d, index)
         w, h = index["width"], index["height"]
         size = f"{w.iloc[0]}x{h.iloc[0]}"
         if w.nunique() > 1 or h.nunique() > 1:
@@ -172,8 +45,7 @@ def datasets(card: TableCard, space: Workspace) -> Table:
                 "Source": d.citation,
             }
         )
-    notes = labels_note(space.datasets()) + missing_note(space.datasets(), space)
-    return Table(card.title, card.caption, pd.DataFrame(rows), notes)
+    return Table(card.title, card.caption, pd.DataFrame(rows), labels_note(space.datasets()) + incomplete)
 
 
 def _split_text(d: DatasetCard, index: pd.DataFrame) -> str:
@@ -181,18 +53,78 @@ def _split_text(d: DatasetCard, index: pd.DataFrame) -> str:
     if not columns:
         return "none"
     sizes = index[columns[0]].value_counts()
-    by = f" by {d.splits.by}" if d.splits.by else ""
-    return f"{len(columns)} {d.splits.kind}{by}: " + "/".join(str(sizes.get(p, 0)) for p in ("train", "val", "test"))
+    by = f" by {d.splits.by}" if d.splits and d.splits.by else ""
+    kind = d.splits.kind if d.splits else "published"
+    return f"{len(columns)} {kind}{by}: " + "/".join(str(sizes.get(p, 0)) for p in ("train", "val", "test"))
 
 
-KINDS = {"correlations": correlations, "datasets": datasets}
+def degradations(card: TableCard, space: Workspace) -> Table:
+    """The levels of each type, and how much each changes a photo."""
+    measured = pd.read_csv(space.degraded.with_suffix(".csv"), keep_default_na=False)
+    rows, extra = [], []
+    for kind, found in measured.groupby("type", sort=False):
+        one, levels = found.iloc[0], list(found.itertuples())
+        row = {"Group": one["group"].replace("_", ", "), "Type": kind, "Parameter": one["parameter"]}
+        row |= {f"Level {x.level}": f"{x.value:g} ({255 * x.mae:.1f}; {x.psnr:.1f})" for x in levels}
+        changed = [x.published for x in levels] != [x.value for x in levels]
+        row["Published"] = "/".join(f"{x.published:g}" for x in levels) if changed else "same"
+        rows.append(row | {"Why changed": one["why"]})
+        extra.append({f"{m} {x.level}": getattr(x, m) for m in ("mae", "psnr") for x in levels})
+    photos = space.all_datasets[space.config.photos]
+    note = (
+        "Each level: parameter (mean absolute change of a pixel in 1/255; PSNR in dB), "
+        f"means over {measured['photos'].iloc[0]} photos of {photos.title}."
+    )
+    return Table(card.title, card.caption, pd.DataFrame(rows), [note], extra=pd.DataFrame(extra))
 
 
-def write(table: Table, out: Path, banner: str | None) -> None:
+def efficiency(card: TableCard, space: Workspace) -> Table:
+    """Size and speed of each method, measured one after the other on one image."""
+    rows, notes = [], []
+    found = [(m, json.loads(space.cost(m).read_text(encoding="utf-8"))) for m in space.timed_methods(card)]
+    for m, cost in found:
+        if cost["not_run"]:
+            notes.append(f"{m.title}: not run: {cost['not_run']}")
+        row = {"Method": m.title, "Family": m.family}
+        for column, key, factor in (
+            ("Parameters (M)", "parameters", 1e-6),
+            ("FLOPs (G)", "flops", 1e-9),
+            ("ms per image", "seconds", 1e3),
+            ("Images per s", "images_per_second", 1),
+            ("Memory (MiB)", "memory", 2**-20),
+        ):
+            row[column] = "not run" if cost["not_run"] else float(cost[key]) * factor
+        rows.append(row)
+    if found:
+        w, h = space.config.efficiency_size
+        devices = sorted({f"{c['device']}, {c['threads']} threads" for _, c in found})
+        notes.append(
+            f"One {w}x{h} px image at a time, median of repeated calls, decoding not counted, on {'; '.join(devices)}. "
+            "FLOPs: those of matrix products and convolutions as torch counts them, a multiply-add as two. Memory: "
+            "peak allocated by torch on a GPU, on a CPU the peak resident size of the process."
+        )
+    return Table(card.title, card.caption, pd.DataFrame(rows), notes or [card.empty], decimals=2)
+
+
+KINDS = {
+    "correlations": correlations,
+    "datasets": datasets,
+    "degradations": degradations,
+    "efficiency": efficiency,
+}
+
+
+def render(card: TableCard, space: Workspace) -> Table:
+    """The table of a card, with the scale's banner on top of its notes."""
+    table = KINDS[card.kind](card, space)
+    if space.config.banner:
+        table.notes.insert(0, f"**{space.config.banner}**")
+    return table
+
+
+def write(table: Table, out: Path) -> None:
     """<out>.csv with full precision, .md and .tex as printed."""
-    if banner:
-        table.notes.insert(0, f"**{banner}**")
-    write_text(out.with_suffix(".csv"), table.values.to_csv(index=False))
+    write_text(out.with_suffix(".csv"), table.csv())
     write_text(out.with_suffix(".tex"), table.latex())
     write_text(out.with_suffix(".md"), table.markdown())
 
@@ -205,7 +137,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         card, space = read_card(TableCard, args.card), Workspace.from_arguments(args)
-        write(KINDS[card.kind](card, space), args.out, space.config.banner)
+        write(render(card, space), args.out)
     except CardError as e:
         sys.exit(f"error: {e}")
     provenance.record(args.out, table=card.name, scale=space.config.scale)

@@ -116,6 +116,29 @@ class Workspace:
     def report(self) -> Path:
         return self.root / "report.html"
 
+    @property
+    def degraded(self) -> Path:
+        """Measured degradations of the photos; .csv beside it."""
+        return self.root / "degraded" / f"{self.config.photos}.npz"
+
+    def cost(self, m: MethodCard) -> Path:
+        return self.root / "efficiency" / f"{m.name}.json"
+
+    def views(self, m: MethodCard) -> Path:
+        """Features and attention of a method on the photos."""
+        return self.root / "views" / f"{m.name}.npz"
+
+    def figures(self) -> list[FigureCard]:
+        """Figures of this run: those whose methods it has."""
+        here = {m.name for m in self.methods()}
+        return [f for f in self.all_figures.values() if here.issuperset(f.methods)]
+
+    def figures_left_out(self) -> dict[str, str]:
+        """Title of each other figure -> why."""
+        here = {m.name for m in self.methods()}
+        cards = [f for f in self.all_figures.values() if not here.issuperset(f.methods)]
+        return {f.title: f"this run has no method {', '.join(m for m in f.methods if m not in here)}" for f in cards}
+
     def table_datasets(self, t: TableCard) -> list[DatasetCard]:
         """Datasets that a table shows: those its card selects, or all of the run."""
         return [d for d in self.datasets() if t.columns is None or (d.labels and t.columns.matches(d))]
@@ -124,36 +147,59 @@ class Workspace:
         """Methods that a table shows; none for a table without rows of methods."""
         return [m for m in self.methods() if t.rows and t.rows.matches(m)]
 
+    def table_pairs(self, t: TableCard) -> list[tuple[MethodCard, DatasetCard]]:
+        """Every method and dataset that a table of correlations brings together."""
+        if t.kind != "correlations":
+            return []
+        kept = {"all": (True, False), "trained on": (True,), "not trained on": (False,)}[t.pairs]
+        datasets = self.table_datasets(t)
+        return [(m, d) for m in self.table_methods(t) for d in datasets if (d.name in m.trained_on) in kept]
+
+    def timed_methods(self, t: TableCard) -> list[MethodCard]:
+        """Methods of a table of efficiency: those that this suite runs."""
+        return [m for m in self.table_methods(t) if m.pyiqa or m.module or m.variant]
+
     def scored(self) -> list[tuple[MethodCard, DatasetCard]]:
         """Every method and dataset that some table brings together."""
-        pairs = {
-            (m.name, d.name): (m, d)
-            for t in self.all_tables.values()
-            for m in self.table_methods(t)
-            for d in self.table_datasets(t)
-        }
+        pairs = {(m.name, d.name): (m, d) for t in self.all_tables.values() for m, d in self.table_pairs(t)}
         return [pairs[key] for key in sorted(pairs)]
 
     def table_inputs(self, t: TableCard) -> list[Path]:
-        """Metrics of a table's methods on its datasets; indexes for a table without methods."""
-        if t.rows is None:
+        """What a table is made of: metrics, scores and indexes of its pairs, or the files of its kind."""
+        if t.kind == "datasets":
             return [self.index(d) for d in self.table_datasets(t)]
-        return [self.metrics(m, d) for m in self.table_methods(t) for d in self.table_datasets(t)]
+        if t.kind == "degradations":
+            return [self.degraded.with_suffix(".csv")]
+        if t.kind == "efficiency":
+            return [self.cost(m) for m in self.timed_methods(t)]
+        pairs = self.table_pairs(t)
+        indexes = {self.index(d): None for _, d in pairs}
+        published = [Path("workflow/reported") / f"{name}.csv" for name in t.reported]
+        return [*indexes, *published, *(f(m, d) for m, d in pairs for f in (self.metrics, self.scores))]
 
     def table_digest(self, t: TableCard) -> str:
         """Digest of the words of a table: its card, and titles, families and the like of what it shows."""
         shown = [c.model_dump(exclude={"license"}) for c in [*self.table_datasets(t), *self.table_methods(t)]]
-        return digest([t.model_dump(), shown, self.config.banner])
+        variants = [self.config.variant(m.variant).model_dump() for m in self.table_methods(t) if m.variant]
+        sizes = [self.config.banner, self.config.efficiency_size]
+        return digest([t.model_dump(), shown, variants, sizes])
 
     def figure_inputs(self, f: FigureCard) -> list[Path]:
-        """Score files behind a figure."""
+        """What a figure is drawn from. Raises CardError for a method without a card."""
+        unknown = [m for m in f.methods if m not in self.all_methods]
+        if unknown:
+            raise CardError(f"{f.path}: methods: no method card {unknown[0]!r}")
         methods = [self.all_methods[m] for m in f.methods]
         if f.kind == "gmad":
             gmad = self.all_datasets[self.config.gmad]
             return [self.index(gmad), *(self.scores(m, gmad) for m in methods)]
-        return [self.intensity(m) for m in methods]
+        if f.kind == "score_vs_intensity":
+            return [self.intensity(m) for m in methods]
+        if f.kind in ("degradation_levels", "degradation_sheet"):
+            return [self.degraded, self.degraded.with_suffix(".csv")]
+        return [self.views(m) for m in methods]
 
     def figure_digest(self, f: FigureCard) -> str:
         """Digest of the words and settings of a figure."""
-        titles = [self.all_methods[m].title for m in f.methods]
+        titles = [self.all_methods[m].title for m in f.methods if m in self.all_methods]
         return digest([f.model_dump(), titles, self.config.banner, self.config.gmad_levels])

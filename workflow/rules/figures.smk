@@ -9,6 +9,35 @@ def figure_digest(wildcards):
     return space.figure_digest(space.all_figures[wildcards.figure])
 
 
+rule views:
+    """Grad-CAM and features of one model on photos."""
+    input:
+        checkpoint,
+        method_code,
+        index=space.index(photos),
+        code=sources("qualiclip.bench.views"),
+    output:
+        views=OUT / "views/{method}.npz",
+        provenance=OUT / "views/{method}.npz.provenance.json",
+    log:
+        LOGS + "/views/{method}.log",
+    benchmark:
+        BENCH + "/views/{method}.tsv"
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+        mem_mb=8000,
+    params:
+        cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
+        n_photos=space.config.photo_count,
+        checkpoint=checkpoint_argument,
+        digest=score_digest,
+        raw=RAW,
+    shell:
+        "python -m qualiclip.bench.views {params.cards} --index {input.index} --raw {params.raw} --count {params.n_photos}"
+        " {params.checkpoint} --device {resources.device} --threads {threads} --out {output.views} 2>&1 | tee {log}"
+
+
 rule figure:
     """Draw one figure as PNG and PDF, with its numbers as CSV."""
     input:
@@ -33,7 +62,7 @@ rule figure:
         "python -m qualiclip.bench.figures {params.card} --config {params.said} --out {output.png} 2>&1 | tee {log}"
 
 
-for _figure in space.all_figures.values():
+for _figure in space.figures():
 
     rule:
         name:

@@ -25,6 +25,7 @@ rule metrics:
         cards="baselines/{method}.yaml datasets/{dataset}.yaml",
         digest=metric_digest,
         errors="--allow-errors" if space.config.allow_errors else "",
+        resamples=f"--bootstrap {space.config.bootstrap}" if space.config.bootstrap else "",
     shell:
         "python -m qualiclip.bench.correlate {params.cards} --scores {input.scores} --index {input.index}"
-        " {params.errors} --out {output} 2>&1 | tee {log}"
+        " {params.errors} {params.resamples} --out {output} 2>&1 | tee {log}"

@@ -5,7 +5,8 @@ rule report:
     """Build the self-contained report."""
     input:
         [space.table(t) for t in space.all_tables.values()],
-        [space.figure(f) for f in space.all_figures.values()],
+        [space.figure(f) for f in space.figures()],
+        [space.metrics(m, d) for m, d in space.scored()],
         code=sources("qualiclip.bench.report"),
         template="qualiclip/bench/report.html.jinja",
     output:

@@ -10,6 +10,58 @@ def table_digest(wildcards):
     return space.table_digest(space.all_tables[wildcards.table])
 
 
+rule degraded:
+    """Degrade photos by every type and level, and measure the change."""
+    input:
+        index=space.index(photos),
+        code=sources("qualiclip.bench.degraded"),
+    output:
+        images=space.degraded,
+        csv=space.degraded.with_suffix(".csv"),
+        provenance=f"{space.degraded}.provenance.json",
+    log:
+        LOGS + "/degraded.log",
+    benchmark:
+        BENCH + "/degraded.tsv"
+    resources:
+        mem_mb=4000,
+    params:
+        card=f"datasets/{photos.name}.yaml",
+        n_photos=min(space.config.photo_count, 100),
+        raw=RAW,
+    shell:
+        "python -m qualiclip.bench.degraded {params.card} --index {input.index} --raw {params.raw}"
+        " --count {params.n_photos} --threads {threads} --out {output.images} 2>&1 | tee {log}"
+
+
+rule efficiency:
+    """Measure what one method costs, with the machine to itself."""
+    input:
+        checkpoint,
+        method_code,
+        code=sources("qualiclip.bench.efficiency"),
+    output:
+        cost=OUT / "efficiency/{method}.json",
+        provenance=OUT / "efficiency/{method}.json.provenance.json",
+    log:
+        LOGS + "/efficiency/{method}.log",
+    benchmark:
+        BENCH + "/efficiency/{method}.tsv"
+    threads: workflow.cores or 1
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+        mem_mb=8000,
+    params:
+        card="baselines/{method}.yaml",
+        checkpoint=checkpoint_argument,
+        size=space.config.efficiency_size,
+        digest=score_digest,
+    shell:
+        "python -m qualiclip.bench.efficiency {params.card} --size {params.size} {params.checkpoint}"
+        " --device {resources.device} --threads {threads} --out {output.cost} 2>&1 | tee {log}"
+
+
 rule table:
     """Render one table as Markdown, CSV and LaTeX."""
     input:
