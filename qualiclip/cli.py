@@ -15,8 +15,9 @@ def _score(args: argparse.Namespace) -> int:
     import torch
 
     from qualiclip.inference import fast
-    from qualiclip.model import CheckpointError, QualiCLIP, pick_device
+    from qualiclip.model import CheckpointError, QualiCLIP
     from qualiclip.score import find_images, score
+    from qualiclip.tensors import pick_device
 
     device = pick_device(args.device)
     try:

@@ -6,6 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# The files of a checkpoint folder.
+WEIGHTS = "weights.safetensors"
+TRAIN_RECORD = "train.json"
+
 
 class TrainConfig(BaseModel):
     """One training variant. Defaults are the paper's; those marked * are recalled, unconfirmed."""

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from qualiclip.config import TRAIN_RECORD, WEIGHTS
 from qualiclip.prompts import PROMPT_PAIRS, prompt_features
 
 open_clip.add_model_config(Path(__file__).parent / "encoders")
@@ -31,17 +32,6 @@ class CheckpointError(ValueError):
 
 def _first_line(e: Exception) -> str:
     return f"{type(e).__name__}: {e}".splitlines()[0]
-
-
-WEIGHTS = "weights.safetensors"
-TRAIN_RECORD = "train.json"
-
-
-def pick_device(wish: str) -> str:
-    """auto -> cuda where there is one, else cpu."""
-    if wish == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wish
 
 
 class AnySizePool(nn.Module):

@@ -1,4 +1,4 @@
-"""Between images and tensors."""
+"""Between images and tensors, and where tensors live."""
 
 from __future__ import annotations
 
@@ -16,3 +16,10 @@ def to_tensor(image: Image.Image) -> Tensor:
 def to_image(x: Tensor) -> Image.Image:
     """(3, H, W) float in [0, 1] -> 8-bit RGB image."""
     return Image.fromarray((x.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy())
+
+
+def pick_device(wish: str) -> str:
+    """auto -> cuda where there is one, else cpu."""
+    if wish == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wish

@@ -34,12 +34,12 @@ from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, digest
 from qualiclip.bench.files import atomic, sha256, write_text
 from qualiclip.bench.workspace import Workspace
-from qualiclip.config import TrainConfig
+from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.images import open_rgb
-from qualiclip.model import TRAIN_RECORD, WEIGHTS, QualiCLIP, pick_device
+from qualiclip.model import QualiCLIP
 from qualiclip.prompts import PROMPT_PAIRS
-from qualiclip.tensors import to_tensor
+from qualiclip.tensors import pick_device, to_tensor
 
 CHECKPOINT = "last.ckpt"
 NAN_BATCH = "nan_batch.safetensors"

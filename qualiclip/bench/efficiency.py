@@ -22,8 +22,7 @@ from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, MethodCard, read_card
 from qualiclip.bench.files import write_text
 from qualiclip.bench.methods import Batch, Method, NotRun, create
-from qualiclip.model import pick_device
-from qualiclip.tensors import to_image
+from qualiclip.tensors import pick_device, to_image
 
 REPEATS, PATIENCE = 10, 20.0  # timed calls; no further one begins after so many seconds
 

@@ -17,7 +17,7 @@ from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import NotRun, create
-from qualiclip.model import pick_device
+from qualiclip.tensors import pick_device
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import Batch, Method, create
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.model import pick_device
+from qualiclip.tensors import pick_device
 
 
 def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str) -> pd.DataFrame:

@@ -31,9 +31,9 @@ from qualiclip.bench.code import ROOT, closure, sources
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
 from qualiclip.bench.parts import Parts, Row
+from qualiclip.config import WEIGHTS
 from qualiclip.images import open_rgb
-from qualiclip.model import WEIGHTS, pick_device
-from qualiclip.tensors import to_tensor
+from qualiclip.tensors import pick_device, to_tensor
 
 PRECISION = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 

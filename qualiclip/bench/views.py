@@ -22,8 +22,8 @@ from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import create
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.model import QualiCLIP, pick_device
-from qualiclip.tensors import to_image
+from qualiclip.model import QualiCLIP
+from qualiclip.tensors import pick_device, to_image
 
 SHOWN = ("gaussian_blur", "jpeg", "white_noise", "pixelate")  # right halves of the Grad-CAM photos
 LEVEL = 4.0

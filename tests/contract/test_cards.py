@@ -14,7 +14,8 @@ from qualiclip.bench import tables
 from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard, read_card
 from qualiclip.bench.methods import Batch, create
 from qualiclip.bench.workspace import DATASETS, FIGURES, METHODS, TABLES, Workspace
-from qualiclip.model import TRAIN_RECORD, WEIGHTS, QualiCLIP
+from qualiclip.config import TRAIN_RECORD, WEIGHTS
+from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_image
 from tests.conftest import ROOT
 
