@@ -17,8 +17,6 @@ from torch import Tensor
 
 from qualiclip.bench.beside import load_function
 from qualiclip.bench.cards import CardError, MethodCard
-from qualiclip.bench.beside import load_function
-from qualiclip.bench.cards import CardError, MethodCard
 from qualiclip.bench.download import FetchError
 from qualiclip.bench.libraries import from_mirror
 
