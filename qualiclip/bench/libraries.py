@@ -13,12 +13,14 @@ from pathlib import Path
 from unittest.mock import patch
 from urllib.parse import unquote, urlparse
 
-from qualiclip.bench import weights
+from qualiclip.bench import download, weights
+
+PATIENCE = download.DELAYS[:2]  # what cannot be had makes a row that says so: no cause to wait for a minute
 
 
 @contextmanager
 def from_mirror(mirror: Path | None) -> Iterator[None]:
-    """While it lasts, files come from mirror/pyiqa/<file> if they lie there; FetchError for what cannot be had."""
+    """While it lasts, files come from mirror/pyiqa/<file> where they lie there. Raises FetchError for others in vain."""
     import torch.hub
     from pyiqa.archs import clip_model
     from pyiqa.utils import download_util
@@ -34,5 +36,6 @@ def from_mirror(mirror: Path | None) -> Iterator[None]:
         patch.object(torch.hub, "download_url_to_file", from_hub),
         patch.object(download_util, "download_url_to_file", from_hub),
         patch.object(clip_model, "_download", from_clip),
+        patch.object(download, "DELAYS", PATIENCE),
     ):
         yield

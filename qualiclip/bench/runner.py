@@ -149,6 +149,8 @@ def run(
     """
     files = [raw / dataset.name / f for f in index["image"]]
     try:
+        if "width" not in index:
+            raise NotRun(f"the images of {dataset.title} are not here, only its labels")
         method.load(device)
     except NotRun as e:
         return pd.DataFrame({"image": index["image"], "score": math.nan, "error": f"not run: {e}"})

@@ -164,6 +164,12 @@ def test_a_method_that_cannot_run_says_so_in_every_row(small):
     assert set(score(small, Absent())["error"]) == {"not run: x.pth could not be fetched"}
 
 
+def test_a_set_without_images_is_not_run(small):
+    index = pd.read_csv(small / "index.csv").drop(columns=["width", "height"])
+    index.to_csv(small / "index.csv", index=False)
+    assert set(score(small)["error"]) == {"not run: the images of small are not here, only its labels"}
+
+
 def test_random_numbers_come_from_the_cards_seed(small):
     class Noise(Mean):
         def score(self, batch):
