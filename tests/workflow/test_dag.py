@@ -29,7 +29,7 @@ TINY_TRAIN = {"steps": 3, "crop": 64, "pairs": 2}
 def merged(base: dict, changes: dict) -> dict:
     out = dict(base)
     for key, value in changes.items():
-        out[key] = merged(base[key], value) if isinstance(value, dict) else value
+        out[key] = merged(base.get(key, {}), value) if isinstance(value, dict) else value
     return out
 
 
@@ -50,7 +50,10 @@ def copy_tree(target: Path) -> Path:
     TINY_CARDS["mini_pristine"]["images"]["count"] = photos.count('"') // 2 + 2
     for name, changes in TINY_CARDS.items():
         edit(target / f"datasets/{name}.yaml", changes)
-    edit(target / "workflow/config/mini.yaml", {"train": TINY_TRAIN, "photo_count": 1})
+    config = target / "workflow/config/mini.yaml"
+    variants = yaml.safe_load(config.read_text())["variants"]
+    short = {name: {"steps": 2, "warmup": 0} for name, changes in variants.items() if changes.get("steps")}
+    edit(config, {"train": TINY_TRAIN, "variants": short, "photo_count": 1, "efficiency_size": [96, 64]})
     return target
 
 
