@@ -274,8 +274,8 @@ class MethodCard(Card):
         """Whether scores on this dataset are no zero-shot result: its human labels were used, or are being used."""
         return self.labels or dataset.name in self.trained_on
 
-    def wanted(self, dataset: str) -> list[str]:
-        """Files, as they would lie in the mirror, that scoring this dataset may have to fetch."""
+    def wanted(self, dataset: str | None) -> list[str]:
+        """Files, as they would lie in the mirror, that scoring this dataset, or the fit, may have to fetch."""
         if isinstance(self.scores, PublishedScores) and dataset in self.scores.files:
             item = self.scores.files[dataset]
             return [f"{self.scores.store}/{f}" for f in (item.scores, item.names) if f]
