@@ -275,8 +275,8 @@ class MethodCard(Card):
         """Whether scores on this dataset are no zero-shot result: its human labels were used, or are being used."""
         return self.labels or dataset.name in self.trained_on
 
-    def wanted(self, dataset: str) -> list[str]:
-        """Files, as they would lie in the mirror, that scoring this dataset may have to fetch."""
+    def wanted(self, dataset: str | None) -> list[str]:
+        """Files, as they would lie in the mirror, that scoring this dataset, or the fit, may have to fetch."""
         if isinstance(self.scores, PublishedScores) and dataset in self.scores.files:
             item = self.scores.files[dataset]
             return [f"{self.scores.store}/{f}" for f in (item.scores, item.names) if f]
@@ -366,6 +366,7 @@ class ScaleConfig(Strict):
     mirror: Path | None = Field(None, description="local files taken in place of the network")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     allow_missing: bool = Field(False, description="index a set whose images are not all there")
+    labels_only: list[str] = Field([], description="sets whose images are not here: published scores alone can run")
     allow_errors: bool = Field(False, description="correlate without the images that a method failed on")
 
     @model_validator(mode="after")

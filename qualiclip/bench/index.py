@@ -159,11 +159,16 @@ def main() -> None:
     parser.add_argument("card", type=Path, help="datasets/<name>.yaml")
     parser.add_argument("--raw", type=Path, required=True, help="raw root")
     parser.add_argument("--out", type=Path, required=True, help="index/<name>.csv")
+    parser.add_argument("--labels-only", action="store_true", help="no images: all labels, without width and height")
     parser.add_argument("--allow-missing", action="store_true", help="index what is there")
     args = parser.parse_args()
     try:
         card = read_card(DatasetCard, args.card)
-        table = build(card, args.raw / card.name, args.allow_missing)
+        table = (
+            labelled(card, args.raw / card.name)
+            if args.labels_only
+            else build(card, args.raw / card.name, args.allow_missing)
+        )
     except (CardError, ValueError) as e:
         sys.exit(f"error: {e}")
     missing = (card.images.count or len(table)) - len(table)

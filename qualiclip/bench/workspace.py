@@ -62,6 +62,7 @@ class Workspace:
             ("dataset", self.config.datasets or [], self.all_datasets),
             ("method", self.config.methods or [], self.all_methods),
             ("dataset", [self.config.pristine, self.config.photos, self.config.gmad], self.all_datasets),
+            ("dataset", self.config.labels_only, self.all_datasets),
             ("dataset", [self.config.fit] if self.config.fit else [], self.all_datasets),
         ):
             for name in wanted:

@@ -22,7 +22,7 @@ def card(**changes) -> MethodCard:
 
 def dataset(**labels) -> DatasetCard:
     labels = {"format": "csv", "file": "x", "range": (0, 1)} | labels
-    said = {"title": "d", "family": "authentic", "citation": "", "license": "", "images": {"count": 1}}
+    said = {"title": "d", "family": "authentic", "citation": "", "license": "", "folder": "x", "images": {"count": 1}}
     return DatasetCard(name="d", path=Path("d.yaml"), labels=labels, **said)
 
 

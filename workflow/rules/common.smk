@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import sys
-from pathlib import Path
 
 from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, TableCard, digest

@@ -27,6 +27,10 @@ def index_digest(wildcards):
     return space.all_datasets[wildcards.dataset].index_digest()
 
 
+def labels_only(wildcards):
+    return "--labels-only" if wildcards.dataset in space.config.labels_only else ""
+
+
 rule fetch:
     """Download or make a dataset into the raw root."""
     input:
@@ -67,6 +71,7 @@ rule index:
     params:
         card="datasets/{dataset}.yaml",
         digest=index_digest,
+        labels_only=labels_only,
         raw=RAW,
     shell:
-        "python -m qualiclip.bench.index {params.card} --raw {params.raw} --out {output} {resources.missing} 2>&1 | tee {log}"
+        "python -m qualiclip.bench.index {params.card} --raw {params.raw} --out {output} {params.labels_only} {resources.missing} 2>&1 | tee {log}"

@@ -34,16 +34,19 @@ def fitted_argument(wildcards):
     return f"--fitted {fitted(wildcards)}" if fitted(wildcards) else ""
 
 
-def found(wildcards, output):
+def found(wildcards):
     """Files that the method needs and the mirror has.
 
     Of a finished output it is what was there at the time: a mirror that comes later reruns nothing. An output
-    that says `not run` is tried again as soon as a file has come.
+    that says `not run` is tried again as soon as a file has come. (It asks for wildcards alone: Snakemake takes a
+    parameter that follows from `output` for no reason to run a job again.)
     """
-    record = provenance.read(Path(output[0]))
+    dataset = wildcards.get("dataset")
+    made = f"scores/{wildcards.method}/{dataset}.csv" if dataset else f"fitted/{wildcards.method}"
+    record = provenance.read(OUT / made)
     if record.get("complete"):
         return record["found"]
-    wanted = space.all_methods[wildcards.method].wanted(wildcards.get("dataset", ""))
+    wanted = space.all_methods[wildcards.method].wanted(dataset)
     return [f for f in wanted if space.config.mirror and (space.config.mirror / f).is_file()]
 
 
