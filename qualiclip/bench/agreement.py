@@ -269,7 +269,10 @@ def _reported(card: TableCard, space: Workspace, found: list[Result], hows: dict
                     spread = _deviation(r, found, metric, how, space)
                     status, why = reported.status(ours, theirs, r.method, incomplete, train, spread)
                 if status == "off":
-                    why = card.remarks.get(f"{r.method.name}/{name}", card.remarks.get(r.method.name, why))
+                    names = [
+                        f"{m}/{d}" for m in (r.method.name, *r.method.reported_as) for d in (name, r.dataset.title)
+                    ]
+                    why = next((card.remarks[k] for k in [*names, r.method.name] if k in card.remarks), why)
                 statuses.append(status)
                 rows.append(
                     {

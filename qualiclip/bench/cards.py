@@ -309,7 +309,7 @@ class TableCard(Card):
     schedule: bool = Field(False, description="also how long each variant was trained")
     reported: list[str] = Field([], description="files of workflow/reported, the first has precedence")
     remarks: dict[str, str] = Field(
-        {}, description="'method/dataset' or 'method': why a reproduced value is off, printed beside it"
+        {}, description="'method/dataset', by card or reported name, or 'method': why a value is off, printed beside it"
     )
     empty: str = Field("No method of this scale belongs here.", description="printed for a table without rows")
 

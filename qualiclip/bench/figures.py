@@ -89,7 +89,7 @@ def draw_pairs(
     found: pd.DataFrame, methods: dict[str, MethodCard], dataset: DatasetCard, root: Path, n_levels: int
 ) -> Figure:
     """The sheet of the rows of `compete`, images from `root`; an image that is not there is said to be missing."""
-    fig = plt.figure(figsize=(5.2, 2.5 * len(found)), layout="constrained")
+    fig = plt.figure(figsize=(4.2, 2.5 * len(found)), layout="constrained")
     for panel, (_, row) in zip(np.atleast_1d(fig.subfigures(len(found), 1)), found.iterrows(), strict=True):
         height = ["low", "high"][row["level"]] if n_levels == 2 else f"level {row['level'] + 1} of {n_levels}"
         panel.suptitle(

@@ -34,11 +34,11 @@ def _grid(space: Workspace, kinds: list[str], measured: pd.DataFrame) -> Figure:
             _bare(ax)
             if level:
                 x = levels.loc[level]
-                ax.set_title(f"{x['value']:g}   {255 * x['mae']:.1f}   {x['psnr']:.0f} dB", fontsize=5.5, pad=2)
-        row[0].set_ylabel(f"{kind.replace('_', ' ')}\n{levels['parameter'].iloc[0]}".replace(", ", ",\n"), fontsize=5.5)
+                ax.set_title(f"{x['value']:g}   {255 * x['mae']:.1f}   {x['psnr']:.0f} dB", fontsize=6.5, pad=2)
+        row[0].set_ylabel(f"{kind.replace('_', ' ')}\n{levels['parameter'].iloc[0]}".replace(", ", ",\n"), fontsize=6.5)
     for level, ax in enumerate(axes[0]):
         said = ax.get_title()
-        ax.set_title(f"level {level}\n{said}" if level else "original", fontsize=5.5, pad=2)
+        ax.set_title(f"level {level}\n{said}" if level else "original", fontsize=6.5, pad=2)
     return fig
 
 
@@ -76,7 +76,8 @@ def gradcam(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame]:
             heat = axes[i, k].imshow(
                 view["cams"][k], cmap="inferno", alpha=0.6, extent=extent, interpolation="bilinear", vmin=0, vmax=1
             )
-            axes[i, k].set_title(f"score {view['scores'][k]:.3f}", fontsize=7)
+            nowhere = "" if view["cams"][k].max() > 0 else ", no region raises it"
+            axes[i, k].set_title(f"score {view['scores'][k]:.3f}{nowhere}", fontsize=7)
             half = view["cams"][k].shape[-1] // 2
             left, right = float(view["cams"][k][:, :half].mean()), float(view["cams"][k][:, half:].mean())
             rows.append((m.name, kind, float(view["scores"][k]), left, right))
@@ -113,7 +114,7 @@ def embeddings(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame
         by_level.set_title("by level", fontsize=8)
         for ax in (by_group, by_level):
             _bare(ax)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=7)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=7)
     return fig, pd.concat(parts, ignore_index=True)
 
 
@@ -127,7 +128,7 @@ def overview(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame]:
         "ladder one": (4.3, 2.5, 2.1, 0.9, COLORS[4], f"levels 1 to {train.levels}\nmild to severe"),
         "ladder two": (4.3, 0.8, 2.1, 0.9, COLORS[4], f"levels 1 to {train.levels}\nsame type and draw"),
         "encoder": (7.0, 1.45, 1.7, 1.3, COLORS[0], "image\nencoder\n(trained)"),
-        "prompts": (7.0, -0.5, 1.7, 1.0, "#dddddd", "antonym prompts,\ntext encoder\n(frozen)"),
+        "prompts": (6.75, -0.5, 2.2, 1.0, "#dddddd", "antonym prompts,\ntext encoder\n(frozen)"),
         "similar": (9.3, 1.55, 1.9, 1.1, COLORS[2], "cosine\nsimilarities\n$s_{pos}$, $s_{neg}$"),
         "consistency": (11.9, 2.75, 3.3, 0.8, COLORS[3], "$L_{cons}$: crops of a level agree"),
         "positive": (11.9, 1.7, 3.3, 0.8, COLORS[3], "$L_{pos}$: $s_{pos}$ falls with the level"),
@@ -146,7 +147,7 @@ def overview(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame]:
     for a, b in arrows:
         start = (boxes[a][0] + boxes[a][2], boxes[a][1] + boxes[a][3] / 2)
         ax.add_patch(FancyArrowPatch(start, (boxes[b][0], boxes[b][1] + boxes[b][3] / 2), **style))
-    ax.add_patch(FancyArrowPatch((8.7, 0.0), (10.25, 1.55), connectionstyle="arc3,rad=0.3", **style))
+    ax.add_patch(FancyArrowPatch((8.95, 0.0), (10.25, 1.55), connectionstyle="arc3,rad=0.3", **style))
     ax.set(xlim=(-0.1, 15.3), ylim=(-0.6, 3.7), aspect="equal")
     ax.set_axis_off()
     settings = ("crop", "levels", "pairs", "degradations", "margin_consistency", "margin_ranking")
