@@ -20,11 +20,7 @@ PATIENCE = download.DELAYS[:2]  # what cannot be had makes a row that says so: n
 
 @contextmanager
 def from_mirror(mirror: Path | None) -> Iterator[None]:
-<<<<<<< HEAD
-    """While it lasts, files come from mirror/pyiqa/<file> where they lie there. FetchError for others in vain."""
-=======
     """While it lasts, files come from mirror/pyiqa/<file> where they lie there. FetchError: it cannot be had."""
->>>>>>> issue5
     import torch.hub
     from pyiqa.archs import clip_model
     from pyiqa.utils import download_util
