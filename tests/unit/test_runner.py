@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qualiclip.bench import published, runner
+from qualiclip.bench import index, published, runner
 from qualiclip.bench.cards import DatasetCard, MethodCard, read_card
 from qualiclip.bench.methods import Batch, NotRun
 from qualiclip.bench.parts import Parts, Row
@@ -165,9 +165,17 @@ def test_a_method_that_cannot_run_says_so_in_every_row(small):
 
 
 def test_a_set_without_images_is_not_run(small):
-    index = pd.read_csv(small / "index.csv").drop(columns=["width", "height"])
-    index.to_csv(small / "index.csv", index=False)
+    pd.read_csv(small / "index.csv").drop(columns=["width", "height"]).to_csv(small / "index.csv", index=False)
     assert set(score(small)["error"]) == {"not run: the images of small are not here, only its labels"}
+
+
+def test_labels_alone_make_an_index_for_published_scores(small, monkeypatch):
+    pd.read_csv(small / "index.csv")[["image", "mos"]].to_csv(small / "raw/small/labels.csv", index=False)
+    arguments = ["index", str(small / "small.yaml"), "--raw", str(small / "raw"), "--out", str(small / "labels.csv")]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--labels-only"])
+    index.main()
+    table = pd.read_csv(small / "labels.csv")
+    assert len(table) == 11 and "width" not in table and "split_09" in table
 
 
 def test_random_numbers_come_from_the_cards_seed(small):
