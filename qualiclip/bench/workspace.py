@@ -202,5 +202,8 @@ class Workspace:
 
     def figure_digest(self, f: FigureCard) -> str:
         """Digest of the words and settings of a figure."""
-        titles = [self.all_methods[m].title for m in f.methods if m in self.all_methods]
-        return digest([f.model_dump(), titles, self.config.banner, self.config.gmad_levels])
+        methods = [self.all_methods[m] for m in f.methods if m in self.all_methods]
+        said = [(m.title, m.higher_better) for m in methods]
+        gmad = self.all_datasets[self.config.gmad].labels if f.kind == "gmad" else None
+        train = self.config.variant(next(iter(self.config.variants))).model_dump() if f.kind == "overview" else None
+        return digest([f.model_dump(), said, gmad, train, self.config.banner, self.config.gmad_levels])

@@ -39,7 +39,7 @@ def test_every_scale_is_valid(scale, at_root):
     assert space.methods() and space.datasets()
     for table in space.all_tables.values():
         space.table_inputs(table)
-    for figure in space.all_figures.values():
+    for figure in space.figures():
         space.figure_inputs(figure)
 
 
