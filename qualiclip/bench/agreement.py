@@ -106,12 +106,12 @@ class Column:
         self.values = {name: r.value(metric, how) for name, r in found.items()}
 
     def competing(self, leaks_compete: bool) -> dict[str, float]:
-        """Defined values that count, larger is better."""
+        """Defined values that count, larger is better; a control that reads the labels never competes."""
         sign = -1 if self.metric == "rmse" else 1
         return {
             name: sign * v
             for name, v in self.values.items()
-            if np.isfinite(v) and (leaks_compete or not self.found[name].leaked)
+            if np.isfinite(v) and not self.found[name].method.labels and (leaks_compete or not self.found[name].leaked)
         }
 
     def marks(self, space: Workspace, index: pd.DataFrame, leaks_compete: bool) -> dict[str, str]:

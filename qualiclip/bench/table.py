@@ -104,4 +104,4 @@ def missing(d: DatasetCard, index: pd.DataFrame) -> int:
 def missing_note(d: DatasetCard, index: pd.DataFrame) -> list[str]:
     """One sentence for a set that was indexed without all of its images."""
     n = missing(d, index)
-    return [f"{d.title} is not complete here: {n} of its {d.images.count} images are missing."] if n else []
+    return [f"{d.title}: {len(index)} of {d.images.count} images, {n} are missing."] if n else []

@@ -121,6 +121,12 @@ def test_leaked_results_are_marked_and_do_not_compete(tmp_path, mos):
     assert other.values["Method"].tolist() == ["UNSEEN"]
 
 
+def test_a_control_that_reads_the_labels_does_not_compete(tmp_path, mos):
+    scored = [(method("oracle", labels=True), mos), (method("honest"), noisy(mos, 0.3))]
+    table = agreement.correlations(card(metrics=["srcc"]), make(tmp_path, scored, mos, dataset()))
+    assert {table.values["Method"][i]: mark for (i, _), mark in table.marks.items()} == {"HONEST": "best"}
+
+
 def test_what_is_missing_or_not_run_is_said(tmp_path, mos):
     scored = [(method("a"), "weights are gone"), (method("b"), noisy(mos, 0.3))]
     table = agreement.correlations(card(), make(tmp_path, scored, mos, dataset(250)))
