@@ -17,12 +17,15 @@ from qualiclip.config import TrainConfig
 def method(name: str, **said) -> MethodCard:
     base = {"title": name.upper(), "family": "opinion-unaware", "higher_better": True, "citation": "", "license": ""}
     return MethodCard(
-        name=name, path=Path(f"{name}.yaml"), **base | ({"pyiqa": name} if "variant" not in said else {}) | said
+        name=name,
+        path=Path(f"{name}.yaml"),
+        **base | ({} if {"variant", "module"} & set(said) else {"pyiqa": name}) | said,
     )
 
 
 def dataset(count: int = 200, **said) -> DatasetCard:
-    base = {"title": "My set", "family": "authentic", "citation": "", "license": "", "images": {"count": count}}
+    base = {"title": "My set", "family": "authentic", "citation": "", "license": "", "folder": "x"}
+    base["images"] = {"count": count}
     labels = {"format": "csv", "file": "x", "range": (0, 1)}
     return DatasetCard(name="myset", path=Path("myset.yaml"), labels=labels, **base | said)
 
@@ -122,7 +125,10 @@ def test_leaked_results_are_marked_and_do_not_compete(tmp_path, mos):
 
 
 def test_a_control_that_reads_the_labels_does_not_compete(tmp_path, mos):
-    scored = [(method("oracle", labels=True), mos), (method("honest"), noisy(mos, 0.3))]
+    scored = [
+        (method("oracle", family="control", module="x.py:X", labels=True), mos),
+        (method("honest"), noisy(mos, 0.3)),
+    ]
     table = agreement.correlations(card(metrics=["srcc"]), make(tmp_path, scored, mos, dataset()))
     assert {table.values["Method"][i]: mark for (i, _), mark in table.marks.items()} == {"HONEST": "best"}
 
