@@ -26,9 +26,8 @@ GPU = int(space.config.device != "cpu" and shutil.which("nvidia-smi") is not Non
 
 # What is said to every job that reads the config. How a job gets its files or which device it takes
 # does not change what it makes: such options travel as resources, which never trigger a rerun.
-NAMED = {"scale": space.config.scale} | {
-    k: config[k] for k in ("data", "results", "datasets", "methods") if k in config
-}
+TRAVELS = {"mirror", "device", "allow_missing", "allow_errors"}
+NAMED = {"scale": space.config.scale} | {key: value for key, value in config.items() if key not in TRAVELS}
 SAID = " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in NAMED.items())
 MIRROR = f"--mirror {space.config.mirror}" if space.config.mirror else ""
 MISSING = "--allow-missing" if space.config.allow_missing else ""
