@@ -70,6 +70,8 @@ def main() -> None:
     parser.add_argument("method", type=Path, help="baselines/<name>.yaml")
     parser.add_argument("--size", type=int, nargs=2, required=True, metavar=("WIDTH", "HEIGHT"), help="px")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint folder of the card's variant")
+    parser.add_argument("--fitted", type=Path, help="what the method's fit has written")
+    parser.add_argument("--mirror", type=Path, help="folder whose pyiqa/<file> is taken in place of the network")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
@@ -78,7 +80,7 @@ def main() -> None:
     device = pick_device(args.device)
     found: dict[str, Any] = {"not_run": None}
     try:
-        method = create(read_card(MethodCard, args.method), args.checkpoint)
+        method = create(read_card(MethodCard, args.method), args.checkpoint, args.mirror, fitted=args.fitted)
         method.load(device)
         found |= cost(method, tuple(args.size), device)
     except CardError as e:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.dag
 COPIED = ("Snakefile", "workflow", "qualiclip", "baselines", "datasets")
 TINY_CARDS = {  # what is smaller than in the real cards; all else is theirs
     "mini_pristine": {"make": {"arguments": {"leaves": 2, "side": 128, "seed": 0}}, "images": {"count": None}},
-    "mini_heldout": {"make": {"arguments": {"photos": 2, "width": 96, "height": 64}}, "images": {"count": 2}},
+    "mini_heldout": {"make": {"arguments": {"photos": 2, "width": 128, "height": 96}}, "images": {"count": 2}},
     "mini_ladder": {"images": {"count": 240}},
     "mini_authentic": {"make": {"arguments": {"per_photo": 8, "seed": 100}}, "images": {"count": 16}},
     "mini_restoration": {"make": {"arguments": {"per_photo": 8, "seed": 200}}, "images": {"count": 16}},
@@ -51,7 +51,7 @@ def copy_tree(target: Path) -> Path:
     for name, changes in TINY_CARDS.items():
         edit(target / f"datasets/{name}.yaml", changes)
     config = target / "workflow/config/mini.yaml"
-    edit(config, {"train": TINY_TRAIN, "photo_count": 1, "efficiency_size": [96, 64]})
+    edit(config, {"train": TINY_TRAIN, "photo_count": 1, "efficiency_size": [128, 96]})
     content = yaml.safe_load(config.read_text())
     kept = {name: content["variants"][name] for name in ("qualiclip", "untrained")}
     kept["ablation_full"] = {"steps": 2}

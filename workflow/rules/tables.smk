@@ -39,6 +39,7 @@ rule efficiency:
     input:
         checkpoint,
         method_code,
+        fitted,
         code=sources("qualiclip.bench.efficiency"),
     output:
         cost=OUT / "efficiency/{method}.json",
@@ -51,15 +52,17 @@ rule efficiency:
     resources:
         gpu=GPU,
         device=DEVICE,
+        mirror=MIRROR,
         mem_mb=8000,
     params:
         card="baselines/{method}.yaml",
         checkpoint=checkpoint_argument,
+        fitted=fitted_argument,
         size=space.config.efficiency_size,
         digest=score_digest,
     shell:
-        "python -m qualiclip.bench.efficiency {params.card} --size {params.size} {params.checkpoint}"
-        " --device {resources.device} --threads {threads} --out {output.cost} 2>&1 | tee {log}"
+        "python -m qualiclip.bench.efficiency {params.card} --size {params.size} {params.checkpoint} {params.fitted}"
+        " {resources.mirror} --device {resources.device} --threads {threads} --out {output.cost} 2>&1 | tee {log}"
 
 
 rule table:
