@@ -18,23 +18,26 @@ from qualiclip.bench.table import Table, labels_note
 from qualiclip.bench.workspace import Workspace
 from qualiclip.images import open_rgb
 
-THUMB, LARGE = 112, 640  # px of the longer side
+THUMB, LARGE, FIGURE = 112, 640, 1600  # px of the longer side
 SHOWN = 150  # images of a set in the scatter plot
 
 
+def _address(image: Image.Image, side: int, form: str) -> str:
+    """An image, made smaller where it is larger than `side`, as a data address."""
+    buffer = io.BytesIO()
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image.save(buffer, form, quality=82)
+    return f"data:image/{form.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
 def inline(path: Path) -> str:
-    """A PNG as a data address."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    """A figure as a data address, in WebP: a tenth of the PNG's size."""
+    return _address(open_rgb(path), FIGURE, "WEBP")
 
 
 def jpeg(path: Path, side: int) -> str:
-    """A smaller copy as a data address; empty where the image is not at hand."""
-    if not path.is_file():
-        return ""
-    image, buffer = open_rgb(path), io.BytesIO()
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    image.save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    """A smaller copy of a photo as a data address; empty where the photo is not at hand."""
+    return _address(open_rgb(path), side, "JPEG") if path.is_file() else ""
 
 
 def _label(d: DatasetCard) -> str:
