@@ -323,9 +323,16 @@ class TableCard(Card):
 
 
 FigureKind = Literal[
-    "score_vs_intensity", "gmad", "overview", "degradation_levels", "degradation_sheet", "gradcam", "embeddings"
+    "score_vs_intensity",
+    "gmad",
+    "overview",
+    "degradation_levels",
+    "degradation_sheet",
+    "gradcam",
+    "embeddings",
+    "training",
 ]
-LEAST_METHODS = {"score_vs_intensity": 1, "gmad": 2, "gradcam": 1, "embeddings": 1}
+LEAST_METHODS = {"score_vs_intensity": 1, "gmad": 2, "gradcam": 1, "embeddings": 1, "training": 1}
 
 
 class FigureCard(Card):

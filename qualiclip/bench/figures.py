@@ -129,6 +129,7 @@ KINDS = {
     "degradation_sheet": sheets.degradation_sheet,
     "gradcam": sheets.gradcam,
     "embeddings": sheets.embeddings,
+    "training": sheets.training,
 }
 
 

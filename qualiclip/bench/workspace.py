@@ -19,6 +19,7 @@ from qualiclip.bench.cards import (
     read_cards,
     read_config,
 )
+from qualiclip.config import TRAIN_RECORD
 
 DATASETS, METHODS = Path("datasets"), Path("baselines")
 TABLES, FIGURES = Path("workflow/tables"), Path("workflow/figures")
@@ -97,6 +98,12 @@ class Workspace:
 
     def checkpoint(self, variant: str) -> Path:
         return self.root / "checkpoints" / variant
+
+    def train_record(self, m: MethodCard, f: FigureCard) -> Path:
+        """The loss curve behind a method. Raises CardError, naming the figure, for one that is not trained here."""
+        if not m.variant:
+            raise CardError(f"{f.path}: methods: {m.name} is not trained here and has no loss curve")
+        return self.checkpoint(m.variant) / TRAIN_RECORD
 
     def scores(self, m: MethodCard, d: DatasetCard) -> Path:
         return self.root / "scores" / m.name / f"{d.name}.csv"
@@ -196,6 +203,8 @@ class Workspace:
             return [self.index(gmad), *(self.scores(m, gmad) for m in methods)]
         if f.kind == "score_vs_intensity":
             return [self.intensity(m) for m in methods]
+        if f.kind == "training":
+            return [self.train_record(m, f) for m in methods]
         if f.kind in ("degradation_levels", "degradation_sheet"):
             return [self.degraded, self.degraded.with_suffix(".csv")]
         return [self.views(m) for m in methods]
