@@ -190,13 +190,14 @@ def _add(table: Table, column: Column, methods: list[str]) -> None:
         if column.metric in ("plcc_logistic", "rmse") and unfitted:
             table.flags[i, column.title] = table.flags.get((i, column.title), "") + RAW
     have = [column.found.get(m) for m in methods]
+    extra = {}
     if column.how == "median":
-        extra = {"sd": [float(r.over(column.metric, "median").std(ddof=1)) if r else np.nan for r in have]}
-    elif column.how == "whole" and column.metric in correlate.LIMITS:
+        extra["sd"] = [float(r.over(column.metric, "median").std(ddof=1)) if r else np.nan for r in have]
+    if column.how != "whole":
+        extra["whole set"] = [r.value(column.metric, "whole") if r else np.nan for r in have]
+    if column.metric in correlate.LIMITS:
         limits = [r.limits(column.metric) if r else (np.nan, np.nan) for r in have]
-        extra = {"low": [low for low, _ in limits], "high": [high for _, high in limits]}
-    else:
-        extra = {}
+        extra |= {"low": [low for low, _ in limits], "high": [high for _, high in limits]}
     for name, values in extra.items():
         table.extra[f"{column.title} {name}"] = values
 

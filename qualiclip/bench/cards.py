@@ -61,6 +61,9 @@ class Download(Strict):
     either: str | None = Field(
         None, description="files that share this word hold the same: one of them is enough, the first that can be had"
     )
+    labels_only: bool = Field(
+        False, description="a label table that stands in for the files of its `either` where labels_only names the set"
+    )
     mirror: str | None = Field(None, description="a second place in the mirror, for a file that several sets share")
 
     @model_validator(mode="after")
@@ -191,9 +194,15 @@ class DatasetCard(Card):
     def human(self) -> bool:
         return self.labels is not None and self.labels.kind == "human opinions"
 
-    def raw_digest(self) -> str:
+    def wanted_files(self, labels_only: bool) -> list[Download]:
+        """The files to fetch: the release, or what stands in for it where only labels are asked for."""
+        alone = {f.either for f in self.files if f.labels_only} if labels_only else set()
+        return [f for f in self.files if f.labels_only == (f.either in alone)]
+
+    def raw_digest(self, labels_only: bool = False) -> str:
         """Digest of what determines the raw folder: a changed citation is not in it."""
-        return digest(self.model_dump(include={"files", "make", "folder"}))
+        files = [f.model_dump() for f in self.wanted_files(labels_only)]
+        return digest([files, self.model_dump(include={"make", "folder"})])
 
     def index_digest(self) -> str:
         """Digest of what determines the index."""

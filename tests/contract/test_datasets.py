@@ -322,6 +322,26 @@ def test_published_rows_are_rows_of_the_label_file(tmp_path):
     assert [n[:4] for n in names] == tested
 
 
+def test_labels_alone_stand_in_for_a_release_only_where_they_are_asked_for(tmp_path):
+    card = CARDS["spaq"]
+    table = next(f.filename for f in card.files if f.labels_only)
+    assert table not in {f.filename for f in card.wanted_files(labels_only=False)}
+    assert {f.filename for f in card.wanted_files(labels_only=True) if f.either} == {table}
+    assert card.raw_digest(labels_only=True) != card.raw_digest()
+    release, mirror = spaq("SPAQ.zip"), tmp_path / "mirror/spaq"
+    small_card = small(card, "SPAQ.zip", release, "http://localhost")
+    alone = next(f for f in card.files if f.labels_only).model_copy(update={"mirror": None})
+    files = [f for f in small_card.files if f.either is None]
+    small_card = small_card.model_copy(update={"files": [alone, *files]})
+    lines = [f"{i:05d}.jpg,{10 * i}" for i in range(1, N + 1)]
+    for name, content in {**release.files, table: csv("Image name,mos", *lines)}.items():
+        (mirror / name).parent.mkdir(parents=True, exist_ok=True)
+        (mirror / name).write_bytes(content if isinstance(content, bytes) else b"")
+    fetch.fetch(small_card, tmp_path / "raw", mirror.parent, labels_only=True)
+    found = index.labelled(small_card, tmp_path / "raw/spaq")
+    assert found["image"].tolist() == [f"{i:05d}.jpg" for i in range(1, N + 1)] and found["mos"].tolist()[1] == 20
+
+
 REAL = {"agiqa3k": (2982, 0), "clive": (627, 535), "bsds500": (500, 0)}
 
 
