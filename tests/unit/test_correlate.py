@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau, norm, pearsonr, spearmanr
 
-from qualiclip.bench import correlate, significance
+from qualiclip.bench import correlate, speed, significance
 from qualiclip.bench.cards import DatasetCard, MethodCard
 
 
@@ -207,3 +207,9 @@ def test_the_clearly_worse_is_told_from_the_equally_good():
 def test_torch_is_not_needed(at_root):
     code = "import sys, qualiclip.bench.speed, qualiclip.bench.significance; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=at_root).returncode == 0
+
+
+def test_the_timing_script_runs(monkeypatch, capsys):
+    monkeypatch.setattr(speed, "SIZES", {"small": 60})
+    speed.main(["--methods", "1", "--processes", "1"])
+    assert "1 methods x 1 datasets x 10 splits" in capsys.readouterr().out
