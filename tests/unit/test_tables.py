@@ -39,7 +39,10 @@ class Space:
 
     def table_pairs(self, card):
         kept = {"all": (True, False), "trained on": (True,), "not trained on": (False,)}[card.pairs]
-        return [(m, self.d) for m in self.cards if (self.d.name in m.trained_on) in kept]
+        return [(m, self.d) for m in self.cards if m.learns_from(self.d) in kept]
+
+    def variant_of(self, m):
+        return m.variant
 
     def table_datasets(self, card):
         return [self.d]
