@@ -45,5 +45,5 @@ def plcc(score: Tensor, mos: Tensor) -> Tensor:
 
     The PLCC loss of QualiCLIP+ (the authors' configurations in pyiqa). Constant scores or labels give 1/2.
     """
-    x, y = (F.normalize(v - v.mean(-1, keepdim=True), dim=-1) for v in (score, mos))
+    x, y = (F.normalize(v - v.mean(-1, keepdim=True), dim=-1, eps=1e-6) for v in (score, mos))
     return (1 - (x * y).sum(-1)) / 2
