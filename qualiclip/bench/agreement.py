@@ -252,11 +252,13 @@ def _deviation(r: Result, found: list[Result], metric: str, how: str, space: Wor
     if not r.method.variant:
         return 0.0
     like = space.config.variant(r.method.variant).model_copy(update={"seed": 0})
+    made = ("module", "features", "arguments")  # of the variant's encoder
     values = [
         other.value(metric, how)
         for other in found
         if other.dataset == r.dataset
         and other.method.variant
+        and all(getattr(other.method, k) == getattr(r.method, k) for k in made)
         and space.config.variant(other.method.variant).model_copy(update={"seed": 0}) == like
     ]
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

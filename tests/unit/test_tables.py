@@ -71,7 +71,11 @@ def make(root: Path, methods: list[tuple[MethodCard, np.ndarray | str]], mos: np
     for m, s in methods:
         error = f"not run: {s}" if isinstance(s, str) else ""
         score = np.nan if error else s
-        pd.DataFrame({"image": index["image"], "score": score, "error": error}).to_csv(space.scores(m, d), index=False)
+        table = pd.DataFrame({"image": index["image"], "score": score, "error": error})
+        if m.features:
+            parts = index.filter(like="split_")
+            table = table.assign(score=np.nan, **{c: np.where(parts[c] == "test", score, np.nan) for c in parts})
+        table.to_csv(space.scores(m, d), index=False)
         correlate.metrics_of(space.scores(m, d), space.index(d), m, d).to_csv(space.metrics(m, d), index=False)
     return space
 
@@ -125,6 +129,29 @@ def test_leaked_results_are_marked_and_do_not_compete(tmp_path, mos):
     assert any("SEEN on My set" in n for n in table.notes)
     other = agreement.correlations(card(pairs="not trained on"), make(tmp_path, scored, mos, dataset()))
     assert other.values["Method"].tolist() == ["UNSEEN"]
+
+
+def test_methods_trained_within_splits_compete_by_their_test_parts(tmp_path, mos):
+    """They are marked like any other, not as leaked, and compared with others on the same test parts."""
+    within = {"module": "x.py:X", "features": "y", "family": "supervised"}
+    scored = [(method("probe", **within), noisy(mos, 0.05)), (method("twin", **within), noisy(mos, 0.05) + 1e-4)]
+    scored += [(method("seen", trained_on=["myset"]), noisy(mos, 0.4, 3)), (method("unseen"), mos)]
+    space = make(tmp_path, scored, mos, dataset())
+    said = card(statistic="median", pairs="trained on", metrics=["srcc", "plcc_logistic"])
+    table = agreement.correlations(said, space)
+    rows = {m: i for i, m in enumerate(table.values["Method"])}
+    assert set(rows) == {"PROBE", "TWIN", "SEEN"}
+    for metric in ("SRCC", "PLCC"):
+        marks = {m: table.marks.get((i, f"My set {metric}")) for m, i in rows.items()}
+        assert marks == {"PROBE": "best", "TWIN": "best", "SEEN": "second"}
+        assert table.text(rows["SEEN"], f"My set {metric}").endswith("†")
+        assert not table.text(rows["PROBE"], f"My set {metric}").endswith("†")
+    notes = " ".join(table.notes)
+    assert "Trained here on the train part of each split, tested on its test part: PROBE, TWIN." in notes
+    assert "failed on" not in notes and "SEEN on My set" in notes and "PROBE on My set" not in notes
+    assert agreement.correlations(card(pairs="not trained on"), space).values["Method"].tolist() == ["UNSEEN"]
+    whole = agreement.correlations(card(metrics=["srcc"]), space)
+    assert np.isnan(whole.values["My set SRCC"][whole.values["Method"].tolist().index("PROBE")])
 
 
 def test_a_control_that_reads_the_labels_does_not_compete(tmp_path, mos):
