@@ -150,6 +150,9 @@ def test_methods_trained_within_splits_compete_by_their_test_parts(tmp_path, mos
     assert "Trained here on the train part of each split, tested on its test part: PROBE, TWIN." in notes
     assert "failed on" not in notes and "SEEN on My set" in notes and "PROBE on My set" not in notes
     assert agreement.correlations(card(pairs="not trained on"), space).values["Method"].tolist() == ["UNSEEN"]
+    found = agreement.Result(scored[0][0], space.d, pd.read_csv(space.metrics(scored[0][0], space.d)))
+    test = pd.read_csv(space.index(space.d))["split_03"].to_numpy() == "test"
+    assert found.curve("split_03")(0.5) == pytest.approx(correlate.fit(scored[0][1][test], mos[test])(0.5))
     whole = agreement.correlations(card(metrics=["srcc"]), space)
     assert np.isnan(whole.values["My set SRCC"][whole.values["Method"].tolist().index("PROBE")])
 
