@@ -29,6 +29,7 @@ METRICS = {
 }
 TESTED = {"srcc": True, "plcc": False, "plcc_logistic": False}  # metric -> whether it is one of ranks
 HOW = {"whole": "whole set", "median": "median over the ten test parts", "official": "official test part"}
+PARTS = {"whole": "all", "official": "official", "median": r"split_\d+"}  # names of the parts behind each
 LEAK, RAW = "†", "‡"
 
 
@@ -58,16 +59,14 @@ class Result:
         """Values of the splits behind a statistic, undefined ones left out."""
         if self.refused or metric not in self._wide:
             return pd.Series(dtype=float)
-        name = {"whole": "all", "official": "official", "median": r"split_\d+"}[how]
-        return self._wide.loc[self._wide.index.str.fullmatch(name), metric].dropna()
+        return self._wide.loc[self._wide.index.str.fullmatch(PARTS[how]), metric].dropna()
 
     def value(self, metric: str, how: str) -> float:
         return float(self.over(metric, how).median())
 
     def n(self, how: str) -> int:
         """Images behind a statistic; of ten test parts, those of the middle one."""
-        name = {"whole": "all", "official": "official", "median": r"split_\d+"}[how]
-        rows = self.metrics[self.metrics["split"].str.fullmatch(name)]
+        rows = self.metrics[self.metrics["split"].str.fullmatch(PARTS[how])]
         return int(rows["n"].median()) if len(rows) else 0
 
     def limits(self, metric: str) -> tuple[float, float]:
@@ -84,6 +83,11 @@ class Result:
         """Oriented scores (parts, n) of every indexed image; NaN where a part has none."""
         table = correlate.read_scores(space.scores(self.method, self.dataset))
         return np.stack([correlate.orient(correlate.scores_of(table, part), self.method) for part in parts])
+
+    def undefined(self, metric: str, how: str) -> int:
+        """Parts behind a statistic that are large enough, and yet have no value: the scores are constant there."""
+        rows = self.metrics[(self.metrics["metric"] == metric) & (self.metrics["n"] >= correlate.MIN_N)]
+        return int(rows[rows["split"].str.fullmatch(PARTS[how])]["value"].isna().sum())
 
     def missed(self, index: pd.DataFrame) -> int:
         """Images that it failed on: of the whole set, or of a test part where each split has a model of its own."""
@@ -225,6 +229,9 @@ def _notes(card: TableCard, found: list[Result], sets: dict, indexes: dict, hows
             refused.setdefault((r.method.title, r.refused), []).append(r.dataset.title)
         elif failed := r.missed(indexes[r.dataset.name]):
             notes.append(f"{r.method.title} failed on {failed} images of {r.dataset.title}, which are left out.")
+        how = hows[r.dataset.name]
+        if np.isfinite(r.value("srcc", how)) and (undefined := r.undefined("srcc", how)):
+            notes.append(f"{r.method.title} is undefined (constant) on {undefined} test parts of {r.dataset.title}.")
     notes += [f"{title} on {', '.join(on)}: not run: {why}" for (title, why), on in refused.items()]
     if within := sorted({r.method.title for r in found if r.method.features}):
         notes.append(f"Trained here on the train part of each split, tested on its test part: {', '.join(within)}.")

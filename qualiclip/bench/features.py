@@ -77,7 +77,7 @@ def main() -> None:
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        index, device = pd.read_csv(args.index), pick_device(args.device)
+        index, device = pd.read_csv(args.index), pick_device("cpu" if card.input.device == "cpu" else args.device)
         workers = args.threads if args.threads > 1 else 0
         arrays = encode(create(card, args.checkpoint), card, dataset, index, args.raw, device, workers)
     except CardError as e:

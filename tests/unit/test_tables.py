@@ -186,6 +186,19 @@ def test_a_constant_score_is_a_dash(tmp_path, mos):
     assert table.text(0, "My set SRCC") == "–" and not table.marks
 
 
+def test_test_parts_without_a_value_are_counted(tmp_path, mos):
+    collapsed = method("collapsed", module="x.py:X", features="y", family="supervised")
+    s = noisy(mos, 0.3)
+    space = make(tmp_path, [(collapsed, s)], mos, dataset())
+    scores = correlate.read_scores(space.scores(collapsed, space.d))
+    scores.loc[scores["split_02"].notna(), "split_02"] = 0.5
+    scores.to_csv(space.scores(collapsed, space.d), index=False)
+    metrics = correlate.metrics_of(space.scores(collapsed, space.d), space.index(space.d), collapsed, space.d)
+    metrics.to_csv(space.metrics(collapsed, space.d), index=False)
+    notes = agreement.correlations(card(metrics=["srcc"], statistic="median"), space).notes
+    assert "COLLAPSED is undefined (constant) on 1 test parts of My set." in notes
+
+
 def test_labels_that_are_no_opinions_are_said():
     d = dataset().model_copy(update={"labels": dataset().labels.model_copy(update={"kind": "synthetic severity"})})
     assert tables.labels_note([d]) == ["Labels of My set: synthetic severity, no human opinions."]
