@@ -2,11 +2,13 @@
 
 `python -m qualiclip.bench.features baselines/qualiclip.yaml datasets/agiqa3k.yaml --index ... --out features.npz`
 image (N,), features (N, D) float32 (NaN where an image failed) and error (N,), one row an image, in index order.
+A killed job goes on from what it has finished.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,7 +22,8 @@ from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
 from qualiclip.bench.files import atomic, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
-from qualiclip.bench.runner import Scorer, batches, work
+from qualiclip.bench.parts import Parts, Row
+from qualiclip.bench.runner import Scorer, batches, key, work
 from qualiclip.config import WEIGHTS
 from qualiclip.tensors import pick_device
 
@@ -32,12 +35,33 @@ class Encoder(Scorer):
         return list(self.method.features(batch).float().cpu().numpy())
 
 
+class FeatureParts(Parts):
+    """Finished rows of a file of features, kept so that a killed job goes on from them."""
+
+    suffix = ".npz"
+
+    def read(self, path: Path) -> list[Row]:
+        with np.load(path, allow_pickle=False) as arrays:
+            return [Row(int(row), x, "") for row, x in zip(arrays["row"], arrays["features"], strict=True)]
+
+    def save(self, path: Path, rows: list[Row]) -> None:
+        good = [r for r in rows if r.score is not None]
+        np.savez(path, row=np.array([r.row for r in good], int), features=np.array([r.score for r in good], np.float32))
+
+
 def encode(
-    method: Method, card: MethodCard, dataset: DatasetCard, index: pd.DataFrame, raw: Path, device: str, workers: int
+    method: Method,
+    card: MethodCard,
+    dataset: DatasetCard,
+    index: pd.DataFrame,
+    raw: Path,
+    device: str = "cpu",
+    workers: int = 0,
+    parts: FeatureParts | None = None,
 ) -> dict[str, np.ndarray]:
     """The arrays of the file. A set without images has no features, and every `error` says why.
 
-    Raises CardError for a method without features.
+    workers, parts: as those of `runner.run`. Raises CardError for a method without features.
     """
     image = index["image"].to_numpy(str)
     try:
@@ -50,14 +74,17 @@ def encode(
     if not hasattr(method, "features"):
         raise CardError(f"{card.path}: its method has no features(batch)")
     encoder = Encoder(method, index, [raw / dataset.name / f for f in index["image"]], device, card.input)
-    rows = {}
-    with tqdm(total=len(index), desc=f"features of {card.name} on {dataset.name}", unit="image") as bar:
-        for done in work(encoder, dataset, batches(index, card.input.batch), workers):
-            rows |= {row.row: row for row in done}
-            bar.update(len(done))
-    width = next((len(r.score) for r in rows.values() if r.score is not None), 0)
-    nothing = np.full(width, np.nan, np.float32)
-    found = [rows[i] for i in range(len(index))]
+    parts = parts or FeatureParts(None)
+    todo, desc = batches(index, card.input.batch, parts.done()), f"features of {card.name} on {dataset.name}"
+    with tqdm(total=len(index), initial=len(parts.done()), desc=desc, unit="image") as bar:
+        try:
+            for rows in work(encoder, dataset, todo, workers):
+                parts.add(rows)
+                bar.update(len(rows))
+        finally:
+            parts.write()
+    found = [parts.rows[i] for i in range(len(index))]
+    nothing = np.full(next((len(r.score) for r in found if r.score is not None), 0), np.nan, np.float32)
     features = np.stack([nothing if r.score is None else r.score for r in found])
     return {"image": image, "features": features, "error": np.array([r.error for r in found], str)}
 
@@ -73,13 +100,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="cores to use")
     parser.add_argument("--out", type=Path, required=True, help="features/<method>/<dataset>.npz")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that parts are written
     torch.set_num_threads(1)  # cores go to worker processes
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
         index, device = pd.read_csv(args.index), pick_device("cpu" if card.input.device == "cpu" else args.device)
         workers = args.threads if args.threads > 1 else 0
-        arrays = encode(create(card, args.checkpoint), card, dataset, index, args.raw, device, workers)
+        inputs = [args.index, args.checkpoint / WEIGHTS]
+        made = key(card, dataset, inputs, "qualiclip.bench.features")
+        parts = FeatureParts(args.out.with_name(f".{args.out.stem}.{made}.parts"))
+        arrays = encode(create(card, args.checkpoint), card, dataset, index, args.raw, device, workers, parts)
     except CardError as e:
         sys.exit(f"error: {e}")
     with atomic(args.out) as temporary:
@@ -97,6 +128,7 @@ def main() -> None:
         images_per_second=round(len(index) / seconds, 3),
         failed=int((arrays["error"] != "").sum()),
     )
+    parts.clear()
 
 
 if __name__ == "__main__":

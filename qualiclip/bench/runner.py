@@ -196,9 +196,9 @@ def oriented(index: pd.DataFrame, dataset: DatasetCard) -> pd.DataFrame:
     return index.assign(mos=index["mos"] * (1 if dataset.labels.higher_better else -1))
 
 
-def key(card: MethodCard, dataset: DatasetCard, inputs: list[Path]) -> str:
-    """Digest of all that determines the scores: parts of another key are not taken up."""
-    code = {*sources("qualiclip.bench.runner")}
+def key(card: MethodCard, dataset: DatasetCard, inputs: list[Path], module: str = "qualiclip.bench.runner") -> str:
+    """Digest of all that determines what `module` makes: parts of another key are not taken up."""
+    code = {*sources(module)}
     code |= set(closure(card.sibling(card.module.partition(":")[0]))) if card.module else set()
     files = [sha256(ROOT / f) for f in sorted(code)] + [sha256(f) for f in inputs]
     return digest([card.score_digest(), dataset.resize, files, provenance.packages()])

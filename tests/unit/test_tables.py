@@ -277,6 +277,15 @@ def test_a_model_trained_otherwise_is_another_protocol(tmp_path, mos, published)
     assert found["Status"] == "other protocol" and "epochs, steps" in found["Remark"]
 
 
+def test_weights_as_they_came_have_no_other_schedule(tmp_path, mos, published):
+    published(("a", "My set", "srcc", 1.0, "whole", "p", "high", "s"))
+    theirs = reported.references(["some"], method("a"), dataset(), "srcc").iloc[0]
+    untrained = TrainConfig(epochs=None, steps=0)
+    assert reported.status(1.0, theirs, method("a"), "", untrained) == ("match", "")
+    small = reported.status(1.0, theirs, method("a"), "", untrained.model_copy(update={"encoder": "rn-mini"}))
+    assert small == ("other protocol", "trained with other encoder")
+
+
 def test_tolerances():
     assert reported.tolerance(method("a")) == 0.002
     assert reported.tolerance(method("a", variant="v")) == 0.015

@@ -316,6 +316,38 @@ def test_features_are_those_of_the_encoder_whole_image_in_index_order(small, pho
         within.read_features(tmp_path / "f.npz", index.iloc[::-1])
 
 
+def test_features_go_on_from_their_parts(small, checkpoint, tmp_path):
+    index, raw = small
+    card = MethodCard(**SAID | {"higher_better": True, "variant": "untrained"})
+
+    def encode(method):
+        parts = features.FeatureParts(tmp_path / "parts", seconds=0)
+        return features.encode(method, card, dataset(), index, raw, parts=parts)["features"], parts
+
+    class Killed(VariantMethod):
+        def features(self, batch):
+            if batch.names == ["2.png"]:
+                raise SystemExit(143)
+            return super().features(batch)
+
+    class Counting(VariantMethod):
+        seen = ()
+
+        def features(self, batch):
+            self.seen = (*self.seen, *batch.names)
+            return super().features(batch)
+
+    with pytest.raises(SystemExit):
+        encode(Killed(checkpoint))
+    counting = Counting(checkpoint)
+    found, parts = encode(counting)
+    assert counting.seen == ("2.png",)
+    whole = features.encode(VariantMethod(checkpoint), card, dataset(), index, raw)["features"]
+    assert np.array_equal(found, whole, equal_nan=True)
+    parts.clear()
+    assert not (tmp_path / "parts").exists()
+
+
 def test_a_set_without_images_has_no_features_and_says_so(small, checkpoint):
     index, raw = small
     card = MethodCard(**SAID | {"higher_better": True, "variant": "untrained"})
@@ -398,6 +430,7 @@ def test_tables_show_them_within_datasets_and_nowhere_else(at_root):
     space = Workspace.load({})
     ours = {m.name for m in space.methods() if m.features}
     assert {"probe-clip", "probe-qualiclip"} <= ours
+    assert {"clipiqa+-here", "qualiclip+-here"} <= {m.name for m in Workspace.load({"scale": "paper"}).methods()}
     shown = {name: {m.name for m, _ in space.table_pairs(t)} for name, t in space.all_tables.items()}
     assert ours <= shown["same_dataset"] and not any(ours & names for t, names in shown.items() if t != "same_dataset")
     assert not ours & {m.name for m in space.timed_methods(space.all_tables["efficiency"])}
