@@ -103,7 +103,8 @@ def score(
 ) -> pd.DataFrame:
     """The score file of a method. features: (N, D). error: (N,), why an image has none, or "".
 
-    Raises NotRun for a set without splits or with too few images, or as the method does.
+    Raises NotRun for a set without splits or with too few images, or as the method does; ValueError for scores
+    that are no numbers.
     """
     parts, usable = index[[c for c in index if c.startswith("split_")]], error == ""
     if not len(parts.columns):
@@ -113,8 +114,12 @@ def score(
     out = pd.DataFrame(np.nan, index.index, parts.columns)
     for k, column in enumerate(parts):
         rows = usable & (parts[column] == "test").to_numpy()
-        if rows.any():
-            out.loc[rows, column] = method.predict(k, features[rows])
+        if not rows.any():
+            continue
+        predicted = np.asarray(method.predict(k, features[rows]), float)
+        if predicted.shape != (rows.sum(),) or not np.isfinite(predicted).all():
+            raise ValueError(f"{dataset.name}, {column}: not one finite score for each of {rows.sum()} images")
+        out.loc[rows, column] = predicted
     return pd.concat([blank(index, error), out], axis=1)
 
 

@@ -25,7 +25,7 @@ from qualiclip.bench.splits import attach
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
 from qualiclip.model import QualiCLIP, create_clip
-from qualiclip.prompts import LearnedPrompts
+from qualiclip.prompts import LearnedPrompts, prompt_features
 from qualiclip.tensors import to_image
 from tests.conftest import ROOT
 
@@ -129,6 +129,14 @@ def test_learned_prompts_go_through_the_text_encoder_of_open_clip():
         for k, written in enumerate(texts):
             theirs = F.normalize(clip.encode_text(tokenizer([p for pair in written for p in pair])), dim=-1)
             assert torch.allclose(found[k], theirs.unflatten(0, (2, 2)), atol=1e-5)
+
+
+def test_the_text_encoder_of_a_checkpoint_is_drawn_again(checkpoint):
+    """Random weights are not stored, but come from the seed: the checkpoint's own prompts come out of them."""
+    said = json.loads((checkpoint / TRAIN_RECORD).read_text())["train"]
+    clip = create_clip(said["encoder"], said["pretrained"], said["seed"])
+    prompts = prompt_features(clip, open_clip.get_tokenizer(said["encoder"]))
+    assert torch.equal(prompts, QualiCLIP.from_checkpoint(checkpoint).prompts)
 
 
 def contexts(checkpoint: Path, splits: list[within.Split], epochs: float = 20):
@@ -236,6 +244,16 @@ def test_a_set_that_cannot_be_trained_on_is_not_run(known, parts):
     index, x = known
     with pytest.raises(NotRun, match="My set"):
         probe(index[["image", "mos"]].assign(**parts), x)
+
+
+@pytest.mark.parametrize("said", [lambda n: np.full(n, np.nan), lambda n: np.zeros(n - 1)], ids=["NaN", "too few"])
+def test_scores_that_are_no_numbers_stop(known, said):
+    class Broken(Spy):
+        def predict(self, k, x):
+            return said(len(x))
+
+    with pytest.raises(ValueError, match=r"split_00: not one finite score for each of 40 images"):
+        within.score(Broken(), known[1], NONE, known[0], dataset(), "cpu")
 
 
 # Correlations.
