@@ -76,6 +76,7 @@ def fit(score: np.ndarray, mos: np.ndarray) -> Fit | None:
         for ends in ((mos.max(), mos.min()), (mos.min(), mos.max())):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", OptimizeWarning)  # the covariance, which is not used
+                warnings.filterwarnings("ignore", "overflow encountered in matmul", RuntimeWarning)  # likewise
                 try:
                     p, _ = curve_fit(logistic, x, mos, p0=[*ends, 0.0, width], jac=_jacobian, maxfev=2000)
                 except RuntimeError:  # this start did not converge
