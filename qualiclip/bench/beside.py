@@ -11,6 +11,10 @@ from typing import Any
 from qualiclip.bench.cards import CardError
 
 
+class NotRun(RuntimeError):
+    """A method that cannot be run here (its weights cannot be had); the message says why."""
+
+
 def load_function(reference: str, folder: Path) -> Callable[..., Any]:
     """`file.py:name` beside a card -> the function or class. Raises CardError."""
     file, _, name = reference.partition(":")

@@ -263,26 +263,35 @@ class MethodCard(Card):
     arguments: dict[str, Any] = Field({}, description="keyword arguments of the module's class")
     fit: bool = Field(False, description="the class has fit(files, out), run once on pristine photos: fitted=<out>")
     labels: bool = Field(False, description="controls only: the class is made with labels=<index of the dataset>")
+    features: str | None = Field(
+        None, description="the class is trained within each split, on features of this card's encoder (a variant)"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> MethodCard:
         trained = bool(self.variant) and not self.module
         if sum(map(bool, (self.pyiqa, self.module, trained, self.scores, self.rule, self.not_run))) != 1:
             raise ValueError("give exactly one source: pyiqa, module, variant, scores, rule or not_run")
-        if (self.arguments or self.fit or self.labels) and not self.module:
-            raise ValueError("arguments, fit and labels belong to a module")
+        if (self.arguments or self.fit or self.labels or self.features) and not self.module:
+            raise ValueError("arguments, fit, labels and features belong to a module")
+        if self.features and (self.fit or self.labels or not self.higher_better):
+            raise ValueError("with features there is no fit and no labels, and higher is better: labels come so signed")
         if self.labels and self.family != "control":
             raise ValueError("only a control may see the labels of what it scores")
         return self
 
     def score_digest(self) -> str:
         """Digest of what determines the scores: title, citation and licence are not in it."""
-        source = {"input", "pyiqa", "module", "variant", "scores", "not_run", "arguments", "fit", "labels"}
+        source = {"input", "pyiqa", "module", "variant", "scores", "not_run", "arguments", "fit", "labels", "features"}
         return digest(self.model_dump(include=source))
+
+    def learns_from(self, dataset: DatasetCard) -> bool:
+        """Whether it was trained on this dataset's labels, or is trained here on the train part of each split."""
+        return bool(self.features) or dataset.name in self.trained_on
 
     def has_seen(self, dataset: DatasetCard) -> bool:
         """Whether scores on this dataset are no zero-shot result: its human labels were used, or are being used."""
-        return self.labels or dataset.name in self.trained_on
+        return self.labels or self.learns_from(dataset)
 
     def wanted(self, dataset: str | None) -> list[str]:
         """Files, as they would lie in the mirror, that scoring this dataset, or the fit, may have to fetch."""

@@ -141,7 +141,7 @@ def gmad_ranking(space: Workspace, found: list[agreement.Result]) -> Table | Non
     """The global gMAD ranking of all methods scored on the gMAD set; None for fewer than three."""
     d = space.all_datasets[space.config.gmad]
     here = [r for r in found if r.dataset == d and not r.refused and r.method.family != "ablation"]
-    scores = {r.method.name: r.scores(space) for r in here}
+    scores = {r.method.name: r.scores(space, ["all"])[0] for r in here}
     if len(scores) < 3:
         return None
     scored = np.logical_and.reduce([np.isfinite(s) for s in scores.values()])

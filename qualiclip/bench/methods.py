@@ -15,14 +15,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from qualiclip.bench.beside import load_function
+from qualiclip.bench.beside import NotRun, load_function
 from qualiclip.bench.cards import CardError, MethodCard
 from qualiclip.bench.download import FetchError
 from qualiclip.bench.libraries import from_mirror
-
-
-class NotRun(RuntimeError):
-    """A method that cannot be run here (its weights cannot be had); the message says why."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +83,10 @@ class VariantMethod:
     def score(self, batch: Batch) -> Tensor:
         return self.model.score(batch.images)
 
+    def features(self, batch: Batch) -> Tensor:
+        """(B, D) unit features of its encoder."""
+        return self.model.encode(batch.images)
+
 
 class Refused:
     """A method whose card says why it cannot be run."""
@@ -107,6 +107,8 @@ def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None
     checkpoint: folder of the card's variant. given: what the card's `fit` and `labels` ask for (fitted=file,
     labels=index). Raises CardError for a source that has no runner, or a class that takes no such arguments.
     """
+    if card.features:
+        raise CardError(f"{card.path}: it is trained within each split of a set, and has no score of a single photo")
     if card.not_run:
         return Refused(card.not_run)
     if card.pyiqa:
