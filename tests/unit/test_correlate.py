@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau, norm, pearsonr, spearmanr
 
-from qualiclip.bench import correlate, speed, significance
+from qualiclip.bench import correlate, significance, speed
 from qualiclip.bench.cards import DatasetCard, MethodCard
 
 
