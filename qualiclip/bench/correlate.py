@@ -22,7 +22,8 @@ from scipy.special import expit
 from scipy.stats import bootstrap, kendalltau, norm, pearsonr, spearmanr
 
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
-from qualiclip.bench.files import atomic
+from qualiclip.bench.files import atomic, command
+from qualiclip.bench.tabular import read_index, read_scores
 
 MIN_N = 10
 MIN_GROUP = 3
@@ -207,25 +208,19 @@ def metrics_of(
     """
     if dataset.labels is None:
         raise CardError(f"{dataset.path}: a set without labels has no correlations")
-    table, images = read_scores(scores), pd.read_csv(index)
+    images = read_index(index)
+    table = read_scores(scores, images)
     reasons = table["error"].unique()
     if len(reasons) == 1 and str(reasons[0]).startswith("not run: "):
         rows: list = [("not run", reasons[0].removeprefix("not run: "), np.nan, 0)]
     else:
-        check(table, images, scores, allow_errors)
+        check(table, scores, allow_errors)
         rows = list(correlations(table, images, method, dataset, resamples))
     return pd.DataFrame(rows, columns=["split", "metric", "value", "n"])
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """A score file: image, score (NaN where the image failed), error (empty where it did not)."""
-    return pd.read_csv(path, keep_default_na=False, na_values={"score": [""]})
-
-
-def check(scores: pd.DataFrame, index: pd.DataFrame, scores_path: Path, allow_errors: bool) -> None:
-    """Raises ValueError for a score file that is not that of the index, or has failed rows."""
-    if list(scores.columns) != ["image", "score", "error"] or not scores["image"].equals(index["image"]):
-        raise ValueError(f"{scores_path}: not one row per image of the index, in its order; remove it and score again")
+def check(scores: pd.DataFrame, scores_path: Path, allow_errors: bool) -> None:
+    """Raises ValueError for a score file with failed rows."""
     failed = scores[scores["score"].isna()]
     if len(failed) and not allow_errors:
         first = "; ".join(f"{r.image}: {r.error}" for r in failed.head(3).itertuples())
@@ -255,4 +250,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -35,10 +36,11 @@ class Parts:
         self.fresh: list[Row] = []
         self.written = time.monotonic()
         self.files = 0
-        for path in sorted(folder.glob("*.csv")) if folder and folder.is_dir() else []:
+        # not `*.csv`: that takes in what a kill in the middle of writing leaves, .<name>.<random>.csv
+        for path in sorted(folder.glob("[0-9]*.csv")) if folder and folder.is_dir() else []:
             table = pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values={"score": [""]})
             self.rows |= {r.row: Row(r.row, r.score, "") for r in table.itertuples() if not r.error}
-            self.files = max(self.files, int(path.stem) + 1)
+            self.files = max(self.files, int(path.stem.partition("-")[0]) + 1)
 
     def done(self) -> set[int]:
         return set(self.rows)
@@ -53,7 +55,8 @@ class Parts:
     def write(self) -> None:
         """Write what is not yet on disk as one more part."""
         if self.folder and self.fresh:
-            with atomic(self.folder / f"{self.files:06d}.csv") as temporary:
+            # with the process in its name: a job that a killed run left behind may be writing parts of its own
+            with atomic(self.folder / f"{self.files:06d}-{os.getpid()}.csv") as temporary:
                 pd.DataFrame(self.fresh, columns=Row._fields).to_csv(temporary, index=False)
             self.files += 1
         self.fresh, self.written = [], time.monotonic()

@@ -59,8 +59,8 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
-def snakemake(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run("snakemake", "--cores", "2", *arguments, cwd=tree)
+def snakemake(tree: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return run("snakemake", "--cores", "2", *arguments, cwd=tree, **env)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
