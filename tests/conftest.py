@@ -50,7 +50,8 @@ def photos() -> torch.Tensor:
 def environment(cwd: Path = ROOT, **env: str) -> dict[str, str]:
     """What a command needs that runs in `cwd`: this interpreter's programs first on the path, the package there."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(cwd), **env}
+    modules = os.pathsep.join(filter(None, [str(cwd), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PATH": path, "PYTHONPATH": modules, **env}
 
 
 def run(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:

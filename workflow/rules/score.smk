@@ -60,11 +60,17 @@ def shards(wildcards):
 
     Of a finished file: what it was made of, so that another `shard` scores nothing again.
     """
-    made = OUT / f"scores/{wildcards.method}/{wildcards.dataset}"
-    record = provenance.read(made.with_suffix(".csv"))
-    many = space.config.shard and wildcards.dataset not in space.config.labels_only
-    n = record.get("shards", 1) if record.get("complete") else ceil(size(wildcards) / space.config.shard) if many else 1
-    return [made.with_suffix(f".shards/{k}-of-{n}.csv") for k in range(1, n + 1)] if n > 1 else []
+    made = OUT / f"scores/{wildcards.method}/{wildcards.dataset}.csv"
+    n = 1
+    if made.is_file():
+        n = provenance.read(made).get("shards", 1)
+    elif space.config.shard and wildcards.dataset not in space.config.labels_only:
+        n = ceil(size(wildcards) / space.config.shard)
+    return [made.with_suffix(".shards") / f"{k}-of-{n}.csv" for k in range(1, n + 1)] if n > 1 else []
+
+
+def shard_records(wildcards):
+    return [provenance.sidecar(f) for f in shards(wildcards)]
 
 
 def merged(wildcards):
@@ -112,6 +118,7 @@ rule score:
         method_code,
         fitted,
         shards=shards,
+        shard_records=shard_records,
         index=OUT / "index/{dataset}.csv",
         code=sources("qualiclip.bench.runner"),
     output:
