@@ -27,14 +27,15 @@ def merge(files: list[Path], index: pd.DataFrame) -> pd.DataFrame:
 
     A shard whose method could not be run, while it ran in others, is removed: it is to be tried again.
     """
-    tables = [read_scores(f, index_col="row") for f in files]
-    refused = [f for f, t in zip(files, tables, strict=True) if t["error"].str.startswith("not run: ").all()]
-    if 0 < len(refused) < len(files):
-        why = tables[files.index(refused[0])]["error"].iloc[0]
+    tables = {f: read_scores(f, index_col="row") for f in files}
+    tables = {f: t for f, t in tables.items() if len(t)}  # fewer batches than shards leave some empty
+    refused = {f: t["error"].iloc[0] for f, t in tables.items() if t["error"].str.startswith("not run: ").all()}
+    if 0 < len(refused) < len(tables):
         for file in refused:
             file.unlink()
-        raise DamagedFile(f"{refused[0]}: {why}, though other shards ran; run the same command again")
-    out = pd.concat(tables).sort_index()
+        file, why = next(iter(refused.items()))
+        raise DamagedFile(f"{file}: {why}, though other shards ran; run the same command again")
+    out = pd.concat(tables.values()).sort_index()
     if not out["image"].equals(index["image"]):
         raise DamagedFile(f"{files[0].parent}: its shards are not those of the index; remove it and score again")
     return out

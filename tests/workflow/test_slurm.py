@@ -135,7 +135,7 @@ def on_cluster(tree: Path, env: dict[str, str], *arguments: str) -> subprocess.C
 def test_shards_on_a_cluster_make_the_same_score_file(slurm, whole, tmp_path):
     """Shards with a GPU each and the merge are jobs of the cluster, correlations and the table are not."""
     tree = Path(shutil.copytree(whole, tmp_path / "tree", symlinks=True))
-    made = [f"{kind}/laplacian/mini_authentic.csv" for kind in ("scores", "metrics")]
+    made = [f"{kind}/piqe/mini_authentic.csv" for kind in ("scores", "metrics")]
     made = [f"results/mini/{file}" for file in (*made, "tables/zero_shot_authentic.md")]
     for file in made:
         (tree / file).unlink()
@@ -146,7 +146,7 @@ def test_shards_on_a_cluster_make_the_same_score_file(slurm, whole, tmp_path):
     assert ran == {"score_shard": 2, "score": 1, "metrics": 1, "table": 1}
     for file in made:
         assert (tree / file).read_bytes() == (whole / file).read_bytes()
-    assert not (tree / "results/mini/scores/laplacian/mini_authentic.shards").exists()
+    assert not (tree / "results/mini/scores/piqe/mini_authentic.shards").exists()
     known = run("scontrol", "show", "job", "--oneliner", cwd=tree, **slurm).stdout.splitlines()
     assert len(known) == 3 and all("JobState=COMPLETED" in k and "mem=8000M" in k for k in known), known
     assert sum("gres/gpu=1" in k for k in known) == 2
