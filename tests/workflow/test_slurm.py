@@ -149,6 +149,6 @@ def test_shards_on_a_cluster_make_the_same_score_file(slurm, whole, tmp_path):
     assert not (tree / "results/mini/scores/piqe/mini_authentic.shards").exists()
     known = run("scontrol", "show", "job", "--oneliner", cwd=tree, **slurm).stdout.splitlines()
     assert len(known) == 3 and all("JobState=COMPLETED" in k and "mem=8000M" in k for k in known), known
-    assert sum("gres/gpu=1" in k for k in known) == 2
+    assert sum("TresPerJob=gres:gpu:1" in k for k in known) == 2
     done = on_cluster(tree, slurm, "-n", "table_zero_shot_authentic")
     assert "Nothing to be done" in said(done), "another `shard` scores nothing again"
