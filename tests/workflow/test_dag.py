@@ -15,7 +15,7 @@ from tests.conftest import ROOT, run
 
 pytestmark = pytest.mark.dag
 
-COPIED = ("Snakefile", "workflow", "qualiclip", "baselines", "datasets")
+COPIED = ("Snakefile", "workflow", "profiles", "qualiclip", "baselines", "datasets")
 TINY_CARDS = {  # what is smaller than in the real cards; all else is theirs
     "mini_pristine": {"make": {"arguments": {"leaves": 2, "side": 128, "seed": 0}}, "images": {"count": None}},
     "mini_heldout": {"make": {"arguments": {"photos": 2, "width": 128, "height": 96}}, "images": {"count": 2}},

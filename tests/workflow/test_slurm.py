@@ -118,7 +118,7 @@ def slurm() -> Iterator[dict[str, str]]:
 
 def on_cluster(tree: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """A run by the project's profile, with what this one node's SLURM asks for: no accounting, quick questions."""
-    profile = ["--workflow-profile", "workflow/profiles/slurm"]
+    profile = ["--workflow-profile", "slurm"]
     here = [
         "--slurm-status-command",
         "squeue",

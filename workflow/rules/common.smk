@@ -22,7 +22,7 @@ RAW, OUT = space.config.data, space.root
 LOGS = f"{OUT}/logs"
 BENCH = f"{OUT}/benchmarks"
 
-# Jobs that would use a GPU take one of the `gpu` resource, which workflow/profiles/default limits. A cluster's
+# Jobs that would use a GPU take one of the `gpu` resource, which profiles/default limits. A cluster's
 # login node may have none: there, device=cuda says that the jobs will.
 GPU = int(space.config.device == "cuda" or (space.config.device == "auto" and shutil.which("nvidia-smi") is not None))
 
