@@ -35,3 +35,6 @@ rule all:
         space.report,
         [space.table(t) for t in space.all_tables.values()],
         [space.figure(f) for f in space.figures()],
+        # named here although the tables need them: else one that was removed comes back only with its table
+        [f(m, d) for m, d in space.scored() for f in (space.scores, space.metrics)],
+        [space.checkpoint(m.variant) / "weights.safetensors" for m, _ in space.scored() if m.variant],

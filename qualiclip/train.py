@@ -21,7 +21,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
@@ -32,7 +31,8 @@ from tqdm import tqdm
 from qualiclip import losses
 from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, digest
-from qualiclip.bench.files import atomic, sha256, write_text
+from qualiclip.bench.files import atomic, command, sha256, write_text
+from qualiclip.bench.tabular import read_index
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
@@ -267,13 +267,19 @@ def restore_checkpoint(run: Run, folder: Path) -> None:
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as e:
             print(f"{path} is damaged and is passed over: {e}".splitlines()[0], file=sys.stderr)
             continue
-        if state["config"] != run.config.model_dump():
-            print(f"{path} is of another configuration and is passed over", file=sys.stderr)
+        fresh = copy.deepcopy(vars(run))
+        try:
+            if state["config"] != run.config.model_dump():
+                print(f"{path} is of another configuration and is passed over", file=sys.stderr)
+                continue
+            run.model.load_state_dict(state["model"])
+            run.averaged.load_state_dict(state["averaged"])
+            run.optimizer.load_state_dict(state["optimizer"])
+            run.step, run.curve = state["step"], state["curve"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as e:
+            vars(run).update(fresh)  # what fitted has been taken over already
+            print(f"{path} is of an older format and is passed over: {e!r}".splitlines()[0], file=sys.stderr)
             continue
-        run.model.load_state_dict(state["model"])
-        run.averaged.load_state_dict(state["averaged"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        run.step, run.curve = state["step"], state["curve"]
         print(f"going on from {path}, step {run.step}", file=sys.stderr)
         return
 
@@ -359,7 +365,7 @@ def main() -> None:
     try:
         space = Workspace.from_arguments(args)
         pristine = space.all_datasets[space.config.pristine]
-        files = [str(space.config.data / pristine.name / f) for f in pd.read_csv(space.index(pristine))["image"]]
+        files = [str(space.config.data / pristine.name / f) for f in read_index(space.index(pristine))["image"]]
         device = pick_device(space.config.device)
         # on a CPU the arithmetic has all cores, and a worker would only take one away
         workers = args.threads if device == "cuda" else 0
@@ -369,4 +375,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -47,8 +47,13 @@ def photos() -> torch.Tensor:
     return torch.stack(crops[:12]).permute(0, 3, 1, 2).float() / 255
 
 
+def environment(cwd: Path = ROOT, **env: str) -> dict[str, str]:
+    """What a command needs that runs in `cwd`: this interpreter's programs first on the path, the package there."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    modules = os.pathsep.join(filter(None, [str(cwd), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PATH": path, "PYTHONPATH": modules, **env}
+
+
 def run(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command with this interpreter's programs first on the path."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(cwd), **env}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment(cwd, **env), capture_output=True, text=True, check=False)

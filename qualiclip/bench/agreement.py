@@ -17,6 +17,7 @@ from qualiclip.bench import correlate, reported
 from qualiclip.bench.cards import DatasetCard, MethodCard, MethodFamily, TableCard
 from qualiclip.bench.significance import not_worse
 from qualiclip.bench.table import Table, labels_note, missing_note
+from qualiclip.bench.tabular import read_index, read_scores
 from qualiclip.bench.workspace import Workspace
 
 METRICS = {
@@ -81,7 +82,7 @@ class Result:
 
     def scores(self, space: Workspace, parts: list[str]) -> np.ndarray:
         """Oriented scores (parts, n) of every indexed image; NaN where a part has none."""
-        table = correlate.read_scores(space.scores(self.method, self.dataset))
+        table = read_scores(space.scores(self.method, self.dataset))
         return np.stack([correlate.orient(correlate.scores_of(table, part), self.method) for part in parts])
 
     def undefined(self, metric: str, how: str) -> int:
@@ -156,7 +157,7 @@ def correlations(card: TableCard, space: Workspace) -> Table:
     order = get_args(MethodFamily)
     methods = dict(sorted(methods.items(), key=lambda item: (order.index(item[1].family), item[1].title.casefold())))
     sets = {d.name: d for d in space.table_datasets(card) if any(r.dataset.name == d.name for r in found)}
-    indexes = {name: pd.read_csv(space.index(d)) for name, d in sets.items()}
+    indexes = {name: read_index(space.index(d)) for name, d in sets.items()}
     table = Table(card.title, card.caption, pd.DataFrame({"Method": [m.title for m in methods.values()]}))
     table.values["Family"] = [m.family for m in methods.values()]
     if card.schedule:

@@ -391,6 +391,7 @@ class ScaleConfig(Strict):
     mirror: Path | None = Field(None, description="local files taken in place of the network")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     allow_missing: bool = Field(False, description="index a set whose images are not all there")
+    shard: int | None = Field(None, gt=0, description="images that one job scores at most; null: a set is one job")
     labels_only: list[str] = Field([], description="sets whose images are not here: published scores alone can run")
     allow_errors: bool = Field(False, description="correlate without the images that a method failed on")
 

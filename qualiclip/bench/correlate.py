@@ -23,14 +23,14 @@ from scipy.special import expit
 from scipy.stats import bootstrap, kendalltau, norm, pearsonr, spearmanr
 
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
-from qualiclip.bench.files import atomic
+from qualiclip.bench.files import atomic, command
+from qualiclip.bench.tabular import SCORES, read_index, read_scores
 
 MIN_N = 10
 MIN_GROUP = 3
 CONFIDENCE = 0.95
 VALUES = ("srcc", "krcc", "plcc", "plcc_logistic", "rmse", "fit_converged")
 LIMITS = ("srcc", "plcc", "plcc_logistic")
-COLUMNS = ["image", "score", "error"]  # of a score file; then, of a method trained within splits, one a split
 
 
 def logistic(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
@@ -212,7 +212,8 @@ def metrics_of(
     """
     if dataset.labels is None:
         raise CardError(f"{dataset.path}: a set without labels has no correlations")
-    table, images = read_scores(scores), pd.read_csv(index)
+    images = read_index(index)
+    table = read_scores(scores, images)
     reasons = table["error"].unique()
     if len(reasons) == 1 and str(reasons[0]).startswith("not run: "):
         rows: list = [("not run", reasons[0].removeprefix("not run: "), np.nan, 0)]
@@ -222,19 +223,9 @@ def metrics_of(
     return pd.DataFrame(rows, columns=["split", "metric", "value", "n"])
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """A score file: image, score (NaN where the image failed), error (empty where it did not).
-
-    Of a method trained within splits `score` is empty, and split_00 .. split_09 or split_official hold what the
-    model of that split says of its test part, NaN elsewhere.
-    """
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"error": str})
-    return table.fillna({"error": ""})
-
-
 def own_splits(scores: pd.DataFrame) -> list[str]:
     """Columns of a score file with a model's scores for each split."""
-    return [c for c in scores if c not in COLUMNS]
+    return [c for c in scores if c not in SCORES]
 
 
 def scores_of(scores: pd.DataFrame, part: str) -> pd.Series:
@@ -244,13 +235,8 @@ def scores_of(scores: pd.DataFrame, part: str) -> pd.Series:
 
 
 def check(scores: pd.DataFrame, index: pd.DataFrame, scores_path: Path, allow_errors: bool) -> None:
-    """Raises ValueError for a score file that is not that of the index, scores images that a split's model was
-    trained on, or has failed rows."""
-    own = own_splits(scores)
-    known = own in ([], [c for c in index if c.startswith("split_")])
-    if [*scores][:3] != COLUMNS or not known or not scores["image"].equals(index["image"]):
-        raise ValueError(f"{scores_path}: not one row per image of the index, in its order; remove it and score again")
-    missing = scores["score"].isna()
+    """Raises ValueError for a score file that scores images that a split's model was trained on, or has failed rows."""
+    missing, own = scores["score"].isna(), own_splits(scores)
     if own:
         inside, has = index[own] == "test", scores[own].notna()
         outside = scores["image"][(has & ~inside).any(axis=1) | ~missing]
@@ -286,4 +272,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from qualiclip.bench import photos, provenance
 from qualiclip.bench.cards import CardError, DatasetCard, read_card
-from qualiclip.bench.files import atomic, sha256
+from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.tensors import to_image
 
@@ -66,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, MethodCard, read_card
-from qualiclip.bench.files import write_text
+from qualiclip.bench.files import command, write_text
 from qualiclip.bench.methods import Batch, Method, NotRun, create
 from qualiclip.tensors import pick_device, to_image
 
@@ -95,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -20,10 +20,11 @@ from tqdm import tqdm
 
 from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
-from qualiclip.bench.files import atomic, sha256
+from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
 from qualiclip.bench.parts import Parts, Row
 from qualiclip.bench.runner import Scorer, batches, key, work
+from qualiclip.bench.tabular import read_index
 from qualiclip.config import WEIGHTS
 from qualiclip.tensors import pick_device
 
@@ -105,7 +106,7 @@ def main() -> None:
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        index, device = pd.read_csv(args.index), pick_device("cpu" if card.input.device == "cpu" else args.device)
+        index, device = read_index(args.index), pick_device("cpu" if card.input.device == "cpu" else args.device)
         workers = args.threads if args.threads > 1 else 0
         inputs = [args.index, args.checkpoint / WEIGHTS]
         made = key(card, dataset, inputs, "qualiclip.bench.features")
@@ -132,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

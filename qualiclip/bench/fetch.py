@@ -21,7 +21,7 @@ from qualiclip.bench.archive import extract
 from qualiclip.bench.beside import load_function
 from qualiclip.bench.cards import CardError, DatasetCard, Download, read_card
 from qualiclip.bench.download import FetchError, download
-from qualiclip.bench.files import atomic_folder, sha256, write_text
+from qualiclip.bench.files import atomic_folder, command, sha256, write_text
 
 MANIFEST = "manifest.json"
 
@@ -174,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

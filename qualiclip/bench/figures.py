@@ -22,9 +22,10 @@ from PIL import Image
 
 from qualiclip.bench import correlate, gmad, provenance, sheets
 from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, read_card
-from qualiclip.bench.files import atomic, write_text
+from qualiclip.bench.files import atomic, command, write_text
 from qualiclip.bench.sheets import COLORS, MARKERS
 from qualiclip.bench.table import labels_note
+from qualiclip.bench.tabular import read_index, read_scores
 from qualiclip.bench.workspace import Workspace
 
 plt.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 200})
@@ -54,12 +55,13 @@ def compete(space: Workspace, methods: list[MethodCard], dataset: DatasetCard) -
 
     Raises CardError when a method has no scores there.
     """
-    files = {m.name: correlate.read_scores(space.scores(m, dataset)) for m in methods}
+    images = read_index(space.index(dataset))
+    files = {m.name: read_scores(space.scores(m, dataset), images) for m in methods}
     for m in methods:
         if files[m.name]["score"].isna().all():
             raise CardError(f"{m.title} on {dataset.title}: {files[m.name]['error'].iloc[0]}")
     scored = np.logical_and.reduce([np.isfinite(f["score"]) for f in files.values()])
-    index = pd.read_csv(space.index(dataset))[scored].reset_index(drop=True)
+    index = images[scored].reset_index(drop=True)
     oriented = {m.name: correlate.orient(files[m.name]["score"][scored], m) for m in methods}
     found = gmad.competition(oriented, space.config.gmad_levels)
     for side in ("better", "worse"):
@@ -167,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

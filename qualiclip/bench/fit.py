@@ -10,13 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
-from qualiclip.bench.files import atomic, sha256
+from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import NotRun, create
+from qualiclip.bench.tabular import read_index
 from qualiclip.tensors import pick_device
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     torch.set_num_threads(1)  # many small operations: threads cost more than they bring
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        files = [args.raw / dataset.name / f for f in pd.read_csv(args.index)["image"]]
+        files = [args.raw / dataset.name / f for f in read_index(args.index)["image"]]
         refused = ""
         with atomic(args.out) as temporary:
             method = create(card, args.checkpoint, args.mirror, fitted=temporary)
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -15,6 +15,7 @@ from qualiclip.bench import agreement, correlate, gmad
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard
 from qualiclip.bench.figures import compete
 from qualiclip.bench.table import Table, labels_note
+from qualiclip.bench.tabular import read_index, read_scores
 from qualiclip.bench.workspace import Workspace
 from qualiclip.images import open_rgb
 
@@ -67,7 +68,7 @@ def scatter(space: Workspace, found: list[agreement.Result]) -> list[dict[str, A
     """Per set: images spread evenly over the labels with thumbnails, and each method's scores and fit."""
     out = []
     for d in {r.dataset.name: r.dataset for r in found}.values():
-        index = pd.read_csv(space.index(d))
+        index = read_index(space.index(d))
         order = index["mos"].argsort(kind="stable").to_numpy()
         rows = order[np.unique(np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int))]
         methods = [_points(r, space, rows) for r in found if r.dataset == d and not r.refused]
@@ -90,7 +91,7 @@ def scatter(space: Workspace, found: list[agreement.Result]) -> list[dict[str, A
 
 
 def _points(r: agreement.Result, space: Workspace, rows: np.ndarray) -> dict[str, Any]:
-    scores = correlate.read_scores(space.scores(r.method, r.dataset))["score"].to_numpy(float)[rows]
+    scores = read_scores(space.scores(r.method, r.dataset))["score"].to_numpy(float)[rows]
     curve = r.curve()
     return {
         "name": r.method.name,
@@ -145,7 +146,7 @@ def gmad_ranking(space: Workspace, found: list[agreement.Result]) -> Table | Non
     if len(scores) < 3:
         return None
     scored = np.logical_and.reduce([np.isfinite(s) for s in scores.values()])
-    labels = correlate.orient_labels(pd.read_csv(space.index(d))["mos"], d)[scored]
+    labels = correlate.orient_labels(read_index(space.index(d))["mos"], d)[scored]
     pairs = gmad.competition({n: s[scored] for n, s in scores.items()}, space.config.gmad_levels)
     table = gmad.ranking(pairs, labels)
     titles: dict[str, MethodCard] = {r.method.name: r.method for r in here}

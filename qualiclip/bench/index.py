@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from qualiclip.bench.cards import CardError, DatasetCard, read_card
-from qualiclip.bench.files import atomic
+from qualiclip.bench.files import atomic, command
 from qualiclip.bench.labels import DatasetError, read_labels, some, without_twins
 from qualiclip.bench.splits import attach
 from qualiclip.images import SUFFIXES
@@ -178,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

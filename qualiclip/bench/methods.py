@@ -18,6 +18,7 @@ from torch import Tensor
 from qualiclip.bench.beside import NotRun, load_function
 from qualiclip.bench.cards import CardError, MethodCard
 from qualiclip.bench.download import FetchError
+from qualiclip.bench.files import DamagedFile
 from qualiclip.bench.libraries import from_mirror
 
 
@@ -76,9 +77,12 @@ class VariantMethod:
         self.checkpoint = checkpoint
 
     def load(self, device: str) -> None:
-        from qualiclip.model import QualiCLIP
+        from qualiclip.model import CheckpointError, QualiCLIP
 
-        self.model = QualiCLIP.from_checkpoint(self.checkpoint, device)
+        try:
+            self.model = QualiCLIP.from_checkpoint(self.checkpoint, device)
+        except CheckpointError as e:  # damaged, or of an older format
+            raise DamagedFile(f"{e}; remove that folder, and it is trained again") from e
 
     def score(self, batch: Batch) -> Tensor:
         return self.model.score(batch.images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -37,9 +38,10 @@ class Parts:
         self.fresh: list[Row] = []
         self.written = time.monotonic()
         self.files = 0
-        for path in sorted(folder.glob(f"*{self.suffix}")) if folder and folder.is_dir() else []:
+        # not any name: that takes in what a kill in the middle of writing leaves, .<name>.<random>.csv
+        for path in sorted(folder.glob(f"[0-9]*{self.suffix}")) if folder and folder.is_dir() else []:
             self.rows |= {r.row: r for r in self.read(path) if not r.error}
-            self.files = max(self.files, int(path.stem) + 1)
+            self.files = max(self.files, int(path.stem.partition("-")[0]) + 1)
 
     def read(self, path: Path) -> list[Row]:
         """The rows of one part."""
@@ -63,7 +65,8 @@ class Parts:
     def write(self) -> None:
         """Write what is not yet on disk as one more part."""
         if self.folder and self.fresh:
-            with atomic(self.folder / f"{self.files:06d}{self.suffix}") as temporary:
+            # with the process in its name: a job that a killed run left behind may be writing parts of its own
+            with atomic(self.folder / f"{self.files:06d}-{os.getpid()}{self.suffix}") as temporary:
                 self.save(temporary, self.fresh)
             self.files += 1
         self.fresh, self.written = [], time.monotonic()

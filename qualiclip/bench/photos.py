@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from qualiclip.bench.cards import DatasetCard
 from qualiclip.bench.runner import shrink
+from qualiclip.bench.tabular import read_index
 from qualiclip.images import open_rgb
 from qualiclip.tensors import to_tensor
 
 
 def choose(index: Path, raw: Path, dataset: DatasetCard, count: int) -> list[Path]:
     """`count` photos, spread evenly over the index."""
-    names = pd.read_csv(index)["image"]
+    names = read_index(index)["image"]
     chosen = [names[i * len(names) // count] for i in range(min(count, len(names)))]
     return [raw / dataset.name / n for n in dict.fromkeys(chosen)]
 

@@ -59,6 +59,8 @@ def record(path: Path, **facts: Any) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The sidecar of `path`; empty where there is none."""
-    file = sidecar(path)
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    """The sidecar of `path`; empty where there is none, or none that is whole."""
+    try:
+        return json.loads(sidecar(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}

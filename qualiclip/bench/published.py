@@ -18,7 +18,8 @@ import pandas as pd
 
 from qualiclip.bench import provenance
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, PublishedScores, read_card
-from qualiclip.bench.files import atomic, sha256
+from qualiclip.bench.files import atomic, command, sha256
+from qualiclip.bench.tabular import read_index
 
 MOS_TOLERANCE = 1e-3
 
@@ -109,7 +110,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="scores/<method>/<dataset>.csv")
     args = parser.parse_args()
     start = time.perf_counter()
-    index = pd.read_csv(args.index)
+    index = read_index(args.index)
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
         try:
@@ -136,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qualiclip.bench import agreement, gallery, provenance
 from qualiclip.bench.cards import CardError
-from qualiclip.bench.files import write_text
+from qualiclip.bench.files import command, read_json, write_text
 from qualiclip.bench.table import Table
 from qualiclip.bench.tables import render as render_table
 from qualiclip.bench.workspace import Workspace
@@ -59,7 +58,7 @@ def _training(space: Workspace) -> list[dict[str, Any]]:
         if not path.is_file():  # wanted by no table or figure of this run
             continue
         facts = provenance.read(space.checkpoint(name) / "weights.safetensors")
-        out.append({"name": name, "record": json.loads(path.read_text(encoding="utf-8")), "facts": facts})
+        out.append({"name": name, "record": read_json(path), "facts": facts})
     return out
 
 
@@ -117,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

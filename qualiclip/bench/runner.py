@@ -6,6 +6,7 @@ Every indexed image has a row, in index order. An image that fails has an empty 
 Images are read in worker processes, in batches of one size. On a CPU the workers also score, each with
 one thread: whole images side by side use the cores better than the many small operations of one image.
 What is finished is kept in parts beside the score file, so that a killed job goes on from there.
+Several jobs can share a large set: `--shard K/N` scores every Nth batch, `--shards FILES` merges what they wrote.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from qualiclip.bench import provenance
+from qualiclip.bench import provenance, shards
 from qualiclip.bench.cards import CardError, DatasetCard, InputPolicy, MethodCard, digest, read_card
 from qualiclip.bench.code import ROOT, closure, sources
-from qualiclip.bench.files import atomic, sha256
+from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
 from qualiclip.bench.parts import Parts, Row
+from qualiclip.bench.tabular import read_index
 from qualiclip.config import WEIGHTS
 from qualiclip.images import open_rgb
 from qualiclip.tensors import pick_device, to_tensor
@@ -76,6 +78,11 @@ def batches(index: pd.DataFrame, size: int, done: set[int] = frozenset()) -> lis
     groups = index.groupby(["width", "height"], sort=False).indices.values()
     whole = [[int(r) for r in rows[i : i + size]] for rows in groups for i in range(0, len(rows), size)]
     return [rows for rows in whole if not done.issuperset(rows)]
+
+
+def shard_rows(index: pd.DataFrame, size: int, k: int, n: int) -> list[int]:
+    """Rows of shard k of n: those of every nth batch. Whole batches, so that no score depends on n."""
+    return sorted(row for rows in batches(index, size)[k - 1 :: n] for row in rows)
 
 
 def _out_of_memory(e: BaseException) -> bool:
@@ -162,23 +169,26 @@ def run(
     device: str = "cpu",
     workers: int = 0,
     parts: Parts | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> pd.DataFrame:
-    """Scores of every row of the index: image, score, error.
+    """Scores of every row of the index, or of one shard: image, score, error, indexed by row.
 
     workers: processes that read images, and on a CPU score them; 0 works in this one.
     parts: where finished rows are kept and taken up from. A method that is NotRun fills every row with why.
+    shard: (k, n), k from 1 to n.
     """
     files = [raw / dataset.name / f for f in index["image"]]
+    here = index if shard == (1, 1) else index.iloc[shard_rows(index, card.input.batch, *shard)]
     try:
         if "width" not in index:
             raise NotRun(f"the images of {dataset.title} are not here, only its labels")
         method.load(device)
     except NotRun as e:
-        return pd.DataFrame({"image": index["image"], "score": math.nan, "error": f"not run: {e}"})
+        return pd.DataFrame({"image": here["image"], "score": math.nan, "error": f"not run: {e}"})
     parts = parts or Parts(None)
-    todo = batches(index, card.input.batch, parts.done())
+    todo = batches(index, card.input.batch, parts.done() | set(index.index.difference(here.index)))
     scorer = Scorer(method, index, files, device, card.input)
-    bar = tqdm(total=len(index), initial=len(parts.done()), desc=f"{card.name} on {dataset.name}", unit="image")
+    bar = tqdm(total=len(here), initial=len(parts.done()), desc=f"{card.name} on {dataset.name}", unit="image")
     try:
         for rows in work(scorer, dataset, todo, workers):
             parts.add(rows)
@@ -186,7 +196,7 @@ def run(
     finally:
         parts.write()
         bar.close()
-    return parts.table(index)
+    return parts.table(index).loc[here.index]
 
 
 def oriented(index: pd.DataFrame, dataset: DatasetCard) -> pd.DataFrame:
@@ -216,6 +226,8 @@ def main() -> None:
     parser.add_argument("--found", nargs="*", default=[], help="weights that the workflow saw in the mirror; recorded")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1, help="cores to use")
+    parser.add_argument("--shard", type=shards.number, default=(1, 1), metavar="K/N", help="score every Nth batch only")
+    parser.add_argument("--shards", type=Path, nargs="*", default=[], help="merge what all N such jobs have written")
     parser.add_argument("--out", type=Path, required=True, help="scores/<method>/<dataset>.csv")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that parts are written
@@ -224,21 +236,31 @@ def main() -> None:
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        index = pd.read_csv(args.index)
+        index = read_index(args.index)
         device = pick_device("cpu" if card.input.device == "cpu" else args.device)
         checkpoint = args.checkpoint and args.checkpoint / WEIGHTS
         inputs = [args.index, *filter(None, (checkpoint, args.fitted))]
         parts = Parts(args.out.with_name(f".{args.out.stem}.{key(card, dataset, inputs)}.parts"))
         resumed = len(parts.done())
-        given = {"fitted": args.fitted, "labels": oriented(index, dataset) if card.labels else None}
-        method = create(card, args.checkpoint, args.mirror, **given)
-        workers = args.threads if args.threads > 1 else 0
-        out = run(method, card, dataset, index, args.raw, device, workers, parts)
+        if args.shards:
+            out = shards.merge(args.shards, index)
+        else:
+            given = {"fitted": args.fitted, "labels": oriented(index, dataset) if card.labels else None}
+            method = create(card, args.checkpoint, args.mirror, **given)
+            workers = args.threads if args.threads > 1 else 0
+            out = run(method, card, dataset, index, args.raw, device, workers, parts, args.shard)
     except CardError as e:
         sys.exit(f"error: {e}")
     seconds = time.perf_counter() - start
+    cost = {
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "threads": args.threads,
+        "seconds": round(seconds, 3),
+        "resumed": resumed,
+        "images_per_second": round((len(out) - resumed) / seconds, 3),
+    }
     with atomic(args.out) as temporary:
-        out.to_csv(temporary, index=False)
+        out.to_csv(temporary, **(shards.FORM if args.shard != (1, 1) else {"index": False}))
     provenance.record(
         args.out,
         method=card.name,
@@ -246,17 +268,13 @@ def main() -> None:
         dataset=dataset.name,
         index=sha256(args.index),
         checkpoint=sha256(checkpoint) if checkpoint else None,
-        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        threads=args.threads,
-        seconds=round(seconds, 3),
-        resumed=resumed,
-        images_per_second=round((len(out) - resumed) / seconds, 3),
         failed=int((out["error"] != "").sum()),
         complete=not out["error"].str.startswith("not run: ").all(),
         found=args.found,
+        **(shards.cost(args.shards) if args.shards else cost),
     )
     parts.clear()
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import pandas as pd
 from qualiclip.bench import provenance
 from qualiclip.bench.agreement import correlations
 from qualiclip.bench.cards import CardError, DatasetCard, TableCard, read_card
-from qualiclip.bench.files import write_text
+from qualiclip.bench.files import command, read_json, write_text
 from qualiclip.bench.table import Table, labels_note, missing, missing_note
+from qualiclip.bench.tabular import read_index
 from qualiclip.bench.workspace import Workspace
 
 
@@ -24,7 +24,7 @@ def datasets(card: TableCard, space: Workspace) -> Table:
     """What each dataset of the scale holds, measured from its index."""
     rows, incomplete = [], []
     for d in space.datasets():
-        index = pd.read_csv(space.index(d))
+        index = read_index(space.index(d))
         incomplete += missing_note(d, index)
         w, h = index["width"], index["height"]
         size = f"{w.iloc[0]}x{h.iloc[0]}"
@@ -81,7 +81,7 @@ def degradations(card: TableCard, space: Workspace) -> Table:
 def efficiency(card: TableCard, space: Workspace) -> Table:
     """Size and speed of each method, measured one after the other on one image."""
     rows, notes = [], []
-    found = [(m, json.loads(space.cost(m).read_text(encoding="utf-8"))) for m in space.timed_methods(card)]
+    found = [(m, read_json(space.cost(m))) for m in space.timed_methods(card)]
     for m, cost in found:
         if cost["not_run"]:
             notes.append(f"{m.title}: not run: {cost['not_run']}")
@@ -144,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

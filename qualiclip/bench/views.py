@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from qualiclip.bench import photos, provenance
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
-from qualiclip.bench.files import atomic, sha256
+from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import create
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.model import QualiCLIP
@@ -111,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

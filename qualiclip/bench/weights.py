@@ -34,6 +34,10 @@ def place(
     item = Download(filename=file, url=url, sha256=sha256)
     target, digests = cache / file, cache / ".digests"
     record = record_of(library, item, digests)
+    try:
+        digests.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise FetchError(f"{cache} cannot be written ({e.strerror}); set TORCH_HOME to a folder that can be") from e
     with only_one(digests / f"{library}-{file}.lock"):
         try:
             if target.is_file():

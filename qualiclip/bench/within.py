@@ -2,7 +2,7 @@
 
 `python -m qualiclip.bench.within baselines/probe-clip.yaml datasets/agiqa3k.yaml --index ... --features ... --out ...`
 The score file has one row an image and a column a split, filled in the split's test part alone: see
-`correlate.read_scores`. `score` is empty, there is no model of the whole set. Torch is not imported here.
+`tabular.read_scores`. `score` is empty, there is no model of the whole set. Torch is not imported here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from safetensors.numpy import save_file
 from qualiclip.bench import provenance
 from qualiclip.bench.beside import NotRun, load_function
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
-from qualiclip.bench.correlate import COLUMNS, orient_labels
-from qualiclip.bench.files import atomic, sha256
+from qualiclip.bench.correlate import orient_labels
+from qualiclip.bench.files import atomic, command, sha256
+from qualiclip.bench.tabular import SCORES, read_index
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def score(
 
 def blank(index: pd.DataFrame, error: np.ndarray | str) -> pd.DataFrame:
     """Rows without scores."""
-    return pd.DataFrame({"image": index["image"], "score": np.nan, "error": error})[COLUMNS]
+    return pd.DataFrame({"image": index["image"], "score": np.nan, "error": error})[SCORES]
 
 
 def main() -> None:
@@ -145,7 +146,7 @@ def main() -> None:
     learned: dict[str, np.ndarray] = {}
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        index = pd.read_csv(args.index)
+        index = read_index(args.index)
         features, error = read_features(args.features, index)
         refused = next((e for e in error if e.startswith("not run: ")), "")
         try:
@@ -177,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -16,8 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from qualiclip.bench import index, published, runner
+from qualiclip.bench import index, published, runner, shards
 from qualiclip.bench.cards import DatasetCard, MethodCard, read_card
+from qualiclip.bench.files import DamagedFile
 from qualiclip.bench.methods import Batch, NotRun
 from qualiclip.bench.parts import Parts, Row
 from tests.conftest import ROOT
@@ -82,12 +83,14 @@ def small(tmp_path) -> Path:
     return tmp_path
 
 
-def score(small: Path, method=None, workers: int = 0, parts: Parts | None = None, **changes) -> pd.DataFrame:
+def score(
+    small: Path, method=None, workers: int = 0, parts: Parts | None = None, shard=(1, 1), **changes
+) -> pd.DataFrame:
     card = read_card(MethodCard, small / "mean.yaml")
     if changes:
         card = card.model_copy(update={"input": card.input.model_copy(update=changes)})
     dataset, index = read_card(DatasetCard, small / "small.yaml"), pd.read_csv(small / "index.csv")
-    return runner.run(method or Mean(), card, dataset, index, small / "raw", "cpu", workers, parts)
+    return runner.run(method or Mean(), card, dataset, index, small / "raw", "cpu", workers, parts, shard)
 
 
 def expected(small: Path) -> list[float]:
@@ -243,6 +246,44 @@ def test_parts_of_another_card_are_not_taken_up(small):
     assert runner.key(changed, dataset, [small / "index.csv"]) != before
     (small / "mean.py").write_text(CODE + "# edited\n")
     assert runner.key(card, dataset, [small / "index.csv"]) != before
+
+
+def test_what_a_kill_in_the_middle_of_writing_leaves_is_not_read(small, tmp_path):
+    parts = Parts(tmp_path / "parts", seconds=0)
+    parts.add([Row(0, 0.5, "")])
+    (tmp_path / "parts/.000001-77.abc123.csv").write_text("row,sco")
+    assert Parts(tmp_path / "parts").done() == {0}
+
+
+@pytest.mark.parametrize("batch", [1, 4, 16])
+def test_shards_merge_into_the_same_score_file(small, batch):
+    class Noise(Mean):
+        def score(self, batch):
+            return super().score(batch) + torch.rand(len(batch.names))
+
+    (small / "raw/small/7.png").unlink()
+    whole = score(small, Noise(), batch=batch)
+    whole.to_csv(small / "whole.csv", index=False)
+    files = [small / f"{k}-of-3.csv" for k in (1, 2, 3)]
+    for k, file in enumerate(files, 1):
+        score(small, Noise(), batch=batch, shard=(k, 3)).to_csv(file, **shards.FORM)
+    shards.merge(files, pd.read_csv(small / "index.csv")).to_csv(small / "merged.csv", index=False)
+    assert (small / "merged.csv").read_bytes() == (small / "whole.csv").read_bytes()
+    with pytest.raises(DamagedFile, match="not those of the index"):
+        shards.merge(files[1:], pd.read_csv(small / "index.csv"))
+
+
+def test_a_shard_that_alone_was_not_run_is_tried_again(small):
+    class Absent(Mean):
+        def load(self, device):
+            raise NotRun("x.pth could not be fetched")
+
+    files = [small / f"{k}-of-2.csv" for k in (1, 2)]
+    for k, (file, method) in enumerate(zip(files, (Mean(), Absent()), strict=True), 1):
+        score(small, method, shard=(k, 2)).to_csv(file, **shards.FORM)
+    with pytest.raises(DamagedFile, match=r"x\.pth could not be fetched, though other shards ran"):
+        shards.merge(files, pd.read_csv(small / "index.csv"))
+    assert files[0].exists() and not files[1].exists()
 
 
 # published scores

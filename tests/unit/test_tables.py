@@ -11,6 +11,7 @@ import pytest
 from qualiclip.bench import agreement, correlate, reported, tables
 from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, TableCard
 from qualiclip.bench.table import Table
+from qualiclip.bench.tabular import read_scores
 from qualiclip.config import TrainConfig
 
 
@@ -190,7 +191,7 @@ def test_test_parts_without_a_value_are_counted(tmp_path, mos):
     collapsed = method("collapsed", module="x.py:X", features="y", family="supervised")
     s = noisy(mos, 0.3)
     space = make(tmp_path, [(collapsed, s)], mos, dataset())
-    scores = correlate.read_scores(space.scores(collapsed, space.d))
+    scores = read_scores(space.scores(collapsed, space.d))
     scores.loc[scores["split_02"].notna(), "split_02"] = 0.5
     scores.to_csv(space.scores(collapsed, space.d), index=False)
     metrics = correlate.metrics_of(space.scores(collapsed, space.d), space.index(space.d), collapsed, space.d)

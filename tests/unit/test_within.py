@@ -22,6 +22,7 @@ from qualiclip.bench.beside import NotRun, load_function
 from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, Splits, read_card
 from qualiclip.bench.methods import VariantMethod, create
 from qualiclip.bench.splits import attach
+from qualiclip.bench.tabular import read_scores
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
 from qualiclip.model import QualiCLIP, create_clip
@@ -270,7 +271,7 @@ def test_correlations_are_those_of_each_splits_own_column(known, tmp_path):
     index, x = known
     found = values(index, x, tmp_path)
     assert set(found["split"]) == {f"split_{k:02d}" for k in range(10)}, "there is no value of the whole set"
-    table = correlate.read_scores(tmp_path / "s.csv")
+    table = read_scores(tmp_path / "s.csv")
     for k in range(10):
         test = index[f"split_{k:02d}"] == "test"
         by_hand = spearmanr(table[f"split_{k:02d}"][test], index["mos"][test]).statistic
@@ -286,7 +287,7 @@ def test_random_features_and_random_labels_score_nothing(known, tmp_path):
         assert abs(found.median()) < 0.25
 
 
-def test_scores_outside_of_the_test_part_are_refused(known):
+def test_scores_outside_of_the_test_part_are_refused(known, tmp_path):
     index, x = known
     good = probe(index, x)
     correlate.check(good, index, Path("s.csv"), allow_errors=False)
@@ -297,8 +298,9 @@ def test_scores_outside_of_the_test_part_are_refused(known):
         correlate.check(leaky, index, Path("s.csv"), allow_errors=True)
     with pytest.raises(ValueError, match="outside of the test parts"):
         correlate.check(good.assign(score=0.5), index, Path("s.csv"), allow_errors=True)
-    with pytest.raises(ValueError, match="not one row per image"):
-        correlate.check(good.drop(columns="split_03"), index, Path("s.csv"), allow_errors=True)
+    good.drop(columns="split_03").to_csv(tmp_path / "s.csv", index=False)
+    with pytest.raises(ValueError, match="columns image, score, error, split_00"):
+        read_scores(tmp_path / "s.csv", index)
     test = int(np.flatnonzero(index["split_03"] == "test")[0])
     short = good.copy()
     short.loc[test, "split_03"] = np.nan
@@ -391,15 +393,13 @@ def test_the_jobs_write_whole_files_and_pass_on_why_they_cannot_run(small, check
     job(features, *encoder, "--out", npz)
     probe_job = (BASELINES / "probe-clip.yaml", *shared, "--features", npz, "--learned", learned, "--out", scores)
     job(within, *probe_job)
-    table = correlate.read_scores(scores)
+    table = read_scores(scores)
     assert table["split_official"].notna().tolist() == [False, False, True, False]
     assert within.provenance.read(scores)["complete"] and learned.stat().st_size > 100
     index.drop(columns=["width", "height"]).to_csv(tmp_path / "index.csv", index=False)
     job(features, *encoder, "--out", npz)
     job(within, *probe_job)
-    assert set(correlate.read_scores(scores)["error"]) == {
-        "not run: the images of My set are not here, only its labels"
-    }
+    assert set(read_scores(scores)["error"]) == {"not run: the images of My set are not here, only its labels"}
     assert not within.provenance.read(scores)["complete"]
 
 

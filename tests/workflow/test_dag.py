@@ -16,7 +16,7 @@ from tests.conftest import ROOT, run
 
 pytestmark = pytest.mark.dag
 
-COPIED = ("Snakefile", "workflow", "qualiclip", "baselines", "datasets")
+COPIED = ("Snakefile", "workflow", "profiles", "qualiclip", "baselines", "datasets")
 TINY_CARDS = {  # what is smaller than in the real cards; all else is theirs
     "mini_pristine": {"make": {"arguments": {"leaves": 2, "side": 128, "seed": 0}}, "images": {"count": None}},
     "mini_heldout": {"make": {"arguments": {"photos": 2, "width": 128, "height": 96}}, "images": {"count": 2}},
@@ -60,8 +60,8 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
-def snakemake(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run("snakemake", "--cores", "2", *arguments, cwd=tree)
+def snakemake(tree: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return run("snakemake", "--cores", "2", *arguments, cwd=tree, **env)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

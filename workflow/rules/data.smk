@@ -41,6 +41,7 @@ rule fetch:
         LOGS + "/fetch/{dataset}.log",
     benchmark:
         BENCH + "/fetch/{dataset}.tsv"
+    localrule: True
     resources:
         mem_mb=4000,
         mirror=MIRROR,

@@ -24,9 +24,9 @@ rule views:
     benchmark:
         BENCH + "/views/{method}.tsv"
     resources:
-        gpu=GPU,
+        gpu=card_gpu,
         device=DEVICE,
-        mem_mb=8000,
+        mem_mb=memory,
     params:
         cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
         n_photos=space.config.photo_count,
@@ -52,6 +52,7 @@ rule figure:
         LOGS + "/figures/{figure}.log",
     benchmark:
         BENCH + "/figures/{figure}.tsv"
+    localrule: True
     resources:
         mem_mb=1000,
     params:

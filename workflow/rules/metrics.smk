@@ -19,6 +19,7 @@ rule metrics:
         LOGS + "/metrics/{method}/{dataset}.log",
     benchmark:
         BENCH + "/metrics/{method}/{dataset}.tsv"
+    localrule: True
     resources:
         mem_mb=500,
     params:

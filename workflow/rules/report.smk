@@ -15,6 +15,7 @@ rule report:
         LOGS + "/report.log",
     benchmark:
         BENCH + "/report.tsv"
+    localrule: True
     resources:
         mem_mb=1000,
     params:

@@ -50,9 +50,41 @@ def found(wildcards):
     return [f for f in wanted if space.config.mirror and (space.config.mirror / f).is_file()]
 
 
+def size(wildcards):
+    """Images of the set, as far as its card tells."""
+    return space.all_datasets[wildcards.dataset].images.count or 0
+
+
+def shards(wildcards):
+    """Parts of the score file that jobs of their own write; none for a set that is not above config's `shard`.
+
+    Of a finished file: what it was made of, so that another `shard` scores nothing again.
+    """
+    made = OUT / f"scores/{wildcards.method}/{wildcards.dataset}.csv"
+    n = 1
+    if made.is_file():
+        n = provenance.read(made).get("shards", 1)
+    elif space.config.shard and wildcards.dataset not in space.config.labels_only:
+        n = ceil(size(wildcards) / space.config.shard)
+    return [made.with_suffix(".shards") / f"{k}-of-{n}.csv" for k in range(1, n + 1)] if n > 1 else []
+
+
+def shard_records(wildcards):
+    return [provenance.sidecar(f) for f in shards(wildcards)]
+
+
+def merged(wildcards):
+    files = shards(wildcards)
+    return f"--shards {' '.join(map(str, files))}" if files else ""
+
+
+def score_gpu(wildcards):
+    return 0 if shards(wildcards) else card_gpu(wildcards)
+
+
 def score_threads(wildcards):
     """All cores for a large set; small ones rather run side by side."""
-    return workflow.cores or 1 if (space.all_datasets[wildcards.dataset].images.count or 0) >= 1000 else 1
+    return workflow.cores or 1 if size(wildcards) >= 1000 and not shards(wildcards) else 1
 
 
 def methods_where(wanted):
@@ -99,11 +131,13 @@ def own_scores(wildcards):
 
 
 rule score:
-    """Score every indexed image with one method."""
+    """Score every indexed image with one method, or merge the shards in which that was done."""
     input:
         checkpoint,
         method_code,
         fitted,
+        shards=shards,
+        shard_records=shard_records,
         index=OUT / "index/{dataset}.csv",
         code=sources("qualiclip.bench.runner"),
     output:
@@ -117,10 +151,10 @@ rule score:
         method=methods_where(is_run_here),
     threads: score_threads
     resources:
-        gpu=GPU,
+        gpu=score_gpu,
         device=DEVICE,
         mirror=MIRROR,
-        mem_mb=8000,
+        mem_mb=memory,
     params:
         cards="baselines/{method}.yaml datasets/{dataset}.yaml",
         checkpoint=checkpoint_argument,
@@ -129,10 +163,46 @@ rule score:
         digest=score_digest,
         resize=resize_digest,
         raw=RAW,
+        share=merged,
     shell:
         "python -m qualiclip.bench.runner {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
         " {params.fitted} {resources.mirror} --found {params.found} --device {resources.device} --threads {threads}"
-        " --out {output.scores} 2>&1 | tee {log}"
+        " {params.share} --out {output.scores} 2>&1 | tee {log}"
+
+
+use rule score as score_shard with:
+    input:
+        checkpoint,
+        method_code,
+        fitted,
+        index=OUT / "index/{dataset}.csv",
+        code=sources("qualiclip.bench.runner"),
+    output:
+        scores=temp(OUT / "scores/{method}/{dataset}.shards/{k}-of-{n}.csv"),
+        provenance=temp(OUT / "scores/{method}/{dataset}.shards/{k}-of-{n}.csv.provenance.json"),
+    log:
+        LOGS + "/score/{method}/{dataset}.{k}-of-{n}.log",
+    benchmark:
+        BENCH + "/score/{method}/{dataset}.{k}-of-{n}.tsv"
+    wildcard_constraints:
+        method=methods_where(is_run_here),
+        k=r"\d+",
+        n=r"\d+",
+    threads: workflow.cores or 1
+    resources:
+        gpu=card_gpu,
+        device=DEVICE,
+        mirror=MIRROR,
+        mem_mb=memory,
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        checkpoint=checkpoint_argument,
+        fitted=fitted_argument,
+        found=found,
+        digest=score_digest,
+        resize=resize_digest,
+        raw=RAW,
+        share="--shard {k}/{n}",
 
 
 rule published:
@@ -150,6 +220,7 @@ rule published:
         BENCH + "/published/{method}/{dataset}.tsv"
     wildcard_constraints:
         method=methods_where(is_published),
+    localrule: True
     resources:
         mirror=MIRROR,
         network=1,
@@ -183,10 +254,10 @@ rule fit:
     wildcard_constraints:
         method=methods_where(has_fit),
     resources:
-        gpu=GPU,
+        gpu=card_gpu,
         device=DEVICE,
         mirror=MIRROR,
-        mem_mb=8000,
+        mem_mb=memory,
     params:
         cards=f"baselines/{{method}}.yaml datasets/{fit_set.name}.yaml",
         checkpoint=checkpoint_argument,
@@ -290,10 +361,10 @@ rule intensity:
     benchmark:
         BENCH + "/intensity/{method}.tsv"
     resources:
-        gpu=GPU,
+        gpu=card_gpu,
         device=DEVICE,
         mirror=MIRROR,
-        mem_mb=8000,
+        mem_mb=memory,
     params:
         cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
         n_photos=space.config.photo_count,

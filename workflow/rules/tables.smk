@@ -50,10 +50,10 @@ rule efficiency:
         BENCH + "/efficiency/{method}.tsv"
     threads: workflow.cores or 1
     resources:
-        gpu=GPU,
+        gpu=card_gpu,
         device=DEVICE,
         mirror=MIRROR,
-        mem_mb=8000,
+        mem_mb=memory,
     params:
         card="baselines/{method}.yaml",
         checkpoint=checkpoint_argument,
@@ -79,6 +79,7 @@ rule table:
         LOGS + "/tables/{table}.log",
     benchmark:
         BENCH + "/tables/{table}.tsv"
+    localrule: True
     resources:
         mem_mb=500,
     params:

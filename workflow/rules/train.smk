@@ -31,7 +31,7 @@ rule train:
     resources:
         gpu=GPU,
         device=DEVICE,
-        mem_mb=8000,
+        mem_mb=memory,
     params:
         said=SAID,
         digest=train_digest,

@@ -1,0 +1,254 @@
+"""Kills, full and read-only disks, damaged files, on the real DAG: nothing silent, nothing lost.
+
+Whatever happened, running the same command again ends with the files of a run to which nothing happened.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.conftest import environment
+from tests.workflow.conftest import small_tree
+from tests.workflow.test_dag import jobs, said, snakemake
+
+pytestmark = pytest.mark.dag
+
+STAGES = {  # as their processes show
+    "fetch": "qualiclip.bench.fetch",
+    "index": "qualiclip.bench.index",
+    "train": "qualiclip.train",
+    "score": "qualiclip.bench.runner",
+    "metrics": "qualiclip.bench.correlate",
+    "table": "qualiclip.bench.tables",
+    "figure": "qualiclip.bench.figures",
+    "report": "qualiclip.bench.report",
+}
+SCORES, METRICS = "results/mini/scores/{}/mini_authentic.csv", "results/mini/metrics/{}/mini_authentic.csv"
+
+
+@pytest.fixture
+def tree(whole, tmp_path) -> Path:
+    """A copy of it, to spoil."""
+    return Path(shutil.copytree(whole, tmp_path / "tree", symlinks=True))
+
+
+def products(tree: Path) -> dict[str, bytes]:
+    """All that a run makes, apart from what tells times: provenance, logs, benchmarks and the report of them."""
+    files = [*(tree / "results/mini").rglob("*"), *(tree / "datasets/raw").rglob("*.png")]
+    timed = {"logs", "benchmarks"}
+    return {
+        str(f.relative_to(tree)): f.read_bytes()
+        for f in files
+        if f.is_file() and not timed & set(f.parts) and not f.name.endswith((".provenance.json", ".html", ".pdf"))
+    }
+
+
+def same(tree: Path, whole: Path) -> None:
+    """The tree has what a run to which nothing happened has: every file, and no other."""
+    ours, theirs = products(tree), products(whole)
+    assert ours.keys() == theirs.keys()
+    assert not [f for f in theirs if ours[f] != theirs[f]]
+    assert (tree / "results/mini/report.html").stat().st_size > 10_000
+
+
+def running(tree: Path) -> dict[str, int]:
+    """Stage -> process of one of its jobs in this tree."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_text().split("\0")
+            here = Path(os.readlink(process / "cwd"))
+        except OSError:  # it ended meanwhile
+            continue
+        stage = next((s for s, module in STAGES.items() if words[1:3] == ["-m", module]), None)
+        if stage and here == tree:
+            found[stage] = int(process.name)
+    return found
+
+
+def start(tree: Path, *arguments: str) -> subprocess.Popen:
+    out = (tree / "said.txt").open("w")
+    command = ["snakemake", "--cores", "2", *arguments]
+    return subprocess.Popen(command, cwd=tree, env=environment(tree), stdout=out, stderr=out)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_sigkill_of_a_worker_and_of_snakemake_in_every_stage(whole, tmp_path):
+    tree = small_tree(tmp_path / "tree")
+    workers, mains = set(STAGES), set(STAGES)  # of these stages one is still to be killed
+    launches = 0
+    while workers or mains:
+        launches += 1
+        assert launches < 30, f"never seen: {workers | mains}"
+        job = start(tree, "--keep-going", "all")
+        failed = False
+        while job.poll() is None:
+            for stage, process in running(tree).items():
+                if stage in workers:
+                    workers.remove(stage)
+                    failed = True
+                    os.kill(process, signal.SIGKILL)
+                elif stage in mains and not failed:  # its jobs go on without it
+                    mains.remove(stage)
+                    job.kill()
+            time.sleep(0.02)
+        text = (tree / "said.txt").read_text()
+        if job.returncode == -signal.SIGKILL:
+            if len(mains) == len(STAGES) - 1:
+                again = snakemake(tree, "all")
+                assert again.returncode != 0 and "--unlock" in said(again) and not jobs(again)
+            shutil.rmtree(tree / ".snakemake/locks")  # what --unlock does, which takes seconds
+        else:
+            assert (job.returncode != 0) == failed, text
+    (tree / "said.txt").unlink()
+    assert snakemake(tree, "--unlock").returncode == 0
+    done = snakemake(tree, "all")
+    assert done.returncode == 0, said(done)
+    same(tree, whole)
+
+
+def test_two_runs_at_once(tree, whole):
+    for f in (SCORES.format("piqe"), METRICS.format("piqe")):
+        (tree / f).unlink()
+    first = start(tree, METRICS.format("piqe"))
+    while not (locks := tree / ".snakemake/locks").is_dir() or not list(locks.iterdir()):
+        assert first.poll() is None
+        time.sleep(0.05)
+    second = snakemake(tree, METRICS.format("piqe"))
+    assert second.returncode != 0 and "cannot be locked" in said(second) and not jobs(second)
+    assert first.wait() == 0, (tree / "said.txt").read_text()
+    same(tree, whole)
+
+
+@contextmanager
+def mounted(*arguments: str | Path) -> Iterator[None]:
+    """A mount for a while, where this user may make one."""
+    try:
+        done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True)
+        why = done.stderr.strip() if done.returncode else ""
+    except OSError as e:
+        why = str(e)
+    if why:
+        pytest.skip(f"no file system can be mounted here: {why}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(arguments[-1])], check=True)
+
+
+def test_a_full_disk(whole, tmp_path):
+    tree = small_tree(tmp_path / "tree")
+    shutil.copytree(whole / "datasets/raw", tree / "datasets/raw")
+    (tree / "results").mkdir()
+    with mounted("-t", "tmpfs", "-o", "size=2m", "tmpfs", tree / "results"):
+        done = snakemake(tree, "--keep-going", METRICS.format("qualiclip"), METRICS.format("laplacian"))
+        assert done.returncode != 0
+        weights = tree / "results/mini/checkpoints/qualiclip"
+        assert f"{weights.relative_to(tree)}" in said(done) and "No space left on device; free some space" in said(done)
+        assert not (weights / "weights.safetensors").exists() and not list(weights.glob(".*"))
+        mount = ["mount", "-o", "remount,size=200m", str(tree / "results")]
+        subprocess.run(mount, check=True)
+        done = snakemake(tree, "all")
+        assert done.returncode == 0, said(done)
+        same(tree, whole)
+
+
+def test_a_results_folder_that_is_read_only(tree, whole):
+    (tree / METRICS.format("piqe")).unlink()
+    results = tree / "results"
+    with mounted("--bind", results, results):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(results)], check=True)
+        done = snakemake(tree, METRICS.format("piqe"))
+    assert done.returncode != 0 and "Read-only file system" in said(done) and "results/mini" in said(done)
+    assert snakemake(tree, "all").returncode == 0
+    same(tree, whole)
+
+
+def cut(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+def foreign_row(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join([*lines[:-1], "another.png,0.5,\n"])
+
+
+@pytest.fixture(scope="module")
+def damaged(whole, tmp_path_factory):
+    """A tree with one damaged file a kind, what a run says of them, and what a run says once they are removed."""
+    tree = Path(shutil.copytree(whole, tmp_path_factory.mktemp("damaged") / "tree", symlinks=True))
+    for method, spoil in (("laplacian", cut), ("piqe", foreign_row)):
+        file = tree / SCORES.format(method)
+        file.write_text(spoil(file.read_text()))
+    index = tree / "results/mini/index/mini_pristine.csv"
+    index.write_text(cut(index.read_text()))
+    bad = snakemake(tree, "--keep-going", "all")
+    for file in (tree / SCORES.format("laplacian"), tree / SCORES.format("piqe"), index):
+        file.unlink()
+    good = snakemake(tree, "all")
+    return tree, bad, good
+
+
+@pytest.mark.parametrize(
+    ("method", "why"), [("laplacian", "not whole"), ("piqe", "not one row per image of the index, in its order")]
+)
+def test_a_damaged_score_file_is_named_with_the_remedy(damaged, whole, method, why):
+    tree, bad, good = damaged
+    assert bad.returncode != 0 and f"error: {SCORES.format(method)}: {why}" in said(bad)
+    assert good.returncode == 0, said(good)
+    same(tree, whole)
+
+
+def test_a_half_written_index_is_named_with_the_remedy(damaged):
+    _, bad, _ = damaged
+    assert "error: results/mini/index/mini_pristine.csv: not whole (its last line is cut off); remove it" in said(bad)
+
+
+@pytest.mark.parametrize("what", ["weights", "record"])
+def test_a_checkpoint_of_an_older_format(tree, whole, what):
+    folder = tree / "results/mini/checkpoints/qualiclip"
+    if what == "weights":
+        weights = load_file(folder / "weights.safetensors")
+        save_file({f"old.{k}": v for k, v in weights.items()}, folder / "weights.safetensors")
+    else:
+        (folder / "train.json").write_text('{"encoder": "rn-mini"}')
+        (tree / SCORES.format("qualiclip")).unlink()
+    done = snakemake(tree, METRICS.format("qualiclip"))
+    assert done.returncode != 0 and "Traceback" not in said(done)
+    assert "error: results/mini/checkpoints/qualiclip: not a checkpoint of this suite" in said(done)
+    assert "remove that folder, and it is trained again" in said(done)
+    shutil.rmtree(folder)
+    assert snakemake(tree, "all").returncode == 0
+    same(tree, whole)
+
+
+def test_training_passes_over_a_checkpoint_of_an_older_format(tree, whole):
+    folder = tree / "results/mini/checkpoints/qualiclip"
+    (folder / "weights.safetensors").unlink()
+    torch.save({"epoch": 3, "state_dict": {}}, folder / "last.ckpt")
+    done = snakemake(tree, "results/mini/checkpoints/qualiclip/weights.safetensors")
+    assert done.returncode == 0 and "last.ckpt is of an older format and is passed over" in said(done)
+    assert products(tree) == products(whole)
+
+
+def test_caches_that_cannot_be_written(tree, whole):
+    for method in ("piqe", "qualiclip"):
+        (tree / SCORES.format(method)).unlink()
+    (tree / "results/mini/figures/overview.png").unlink()
+    nowhere = "/dev/null/cache"
+    caches = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "MPLCONFIGDIR"), nowhere)
+    done = snakemake(tree, "all", **caches)
+    assert done.returncode == 0, said(done)
+    same(tree, whole)
