@@ -109,6 +109,8 @@ def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None
     """
     if card.not_run:
         return Refused(card.not_run)
+    if card.input.device == "cuda" and not torch.cuda.is_available():
+        return Refused("it runs on a GPU alone, and there is none here")
     if card.pyiqa:
         return PyiqaMethod(card.pyiqa, mirror)
     if card.module:

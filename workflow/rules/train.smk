@@ -24,9 +24,11 @@ rule train:
     resources:
         gpu=GPU,
         device=DEVICE,
+        mirror=MIRROR,
         mem_mb=8000,
     params:
         said=SAID,
         digest=train_digest,
     shell:
-        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} --threads {threads} --out {output.weights} 2>&1 | tee {log}"
+        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} {resources.mirror}"
+        " --threads {threads} --out {output.weights} 2>&1 | tee {log}"
