@@ -8,6 +8,7 @@ metrics, is read from mirror/timm/<model>.safetensors where it lies there.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import unquote, urlparse
 
 from qualiclip.bench import download, weights
 from qualiclip.bench.download import FetchError
+from qualiclip.bench.files import atomic
 
 PATIENCE = download.DELAYS[:2]  # what cannot be had makes a row that says so: no cause to wait for a minute
 
@@ -57,7 +59,11 @@ def from_mirror(mirror: Path | None) -> Iterator[None]:
     from timm.models import _builder as timm_builder
 
     def from_hub(url: str, dst: str, *args, **kwargs) -> None:
-        weights.place(Path(dst).name, Path(dst).parent, mirror, url=url)
+        target = Path(dst)  # named by the address, where a + is %2B; in the mirror it is a +
+        placed = weights.place(unquote(target.name), target.parent, mirror, url=url)
+        if placed != target:
+            with atomic(target) as temporary:
+                shutil.copyfile(placed, temporary)
 
     def from_clip(url: str, root: str) -> str:
         parts = Path(unquote(urlparse(url).path)).parts  # .../<sha256>/<file>

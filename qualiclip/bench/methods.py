@@ -66,7 +66,8 @@ class PyiqaMethod:
 
         if self.metric not in pyiqa.list_models():
             raise CardError(f"pyiqa has no metric {self.metric!r}")
-        with weights_or_not_run(self.mirror):
+        # LIQE encodes 495 prompts when it is made: with gradients that takes more than 16 GB
+        with weights_or_not_run(self.mirror), torch.no_grad():
             self.model = pyiqa.create_metric(self.metric, device=torch.device(device))
 
     def score(self, batch: Batch) -> Tensor:
