@@ -161,7 +161,7 @@ def agiqa1k(archive: str) -> Release:
     names = [f"deepai_{i}_0_0_0.jpg" for i in range(N)]
     rows = [*names, "dreamStudio_8_9_1_1.jpg", "dreamStudio_8_9_1_1.jpg"]
     table = pd.DataFrame(
-        {"Image": rows, "Prompt": [f"bird {i // 2} " for i in range(N + 2)], "MOS": np.arange(N + 2) / 3}
+        {"Image": rows, "Prompt": [f"bird {i // 2 % 6} " for i in range(N + 2)], "MOS": np.arange(N + 2) / 3}
     )
     held = pictures("file", [*names, "dreamStudio_8_9_1_1.jpg"])
     return Release({archive: held, "AIGC_MOS_Zscore.xlsx": xlsx(table)}, {names[3]: {"mos": 1, "group": "bird 1"}})
@@ -192,8 +192,8 @@ def tid2013(archive: str) -> Release:
 
 
 def csiq(archive: str) -> Release:
-    refs, kinds = ["1600", "boston"], {"noise": "AWGN", "jpeg 2000": "jpeg2000", "fnoise": "fnoise"}
-    rows = list(product(refs, kinds, (1, 2)))
+    refs, kinds = ["1600", "boston", "foxy", "rushmore"], {"noise": "AWGN", "jpeg 2000": "jpeg2000", "fnoise": "fnoise"}
+    rows = list(product(refs, kinds, (1,)))
     names = [f"{r}.{kinds[k]}.{level}.png" for r, k, level in rows]
     dmos = [i / 20 for i in range(N)]
     if archive.endswith("tgz"):
@@ -207,7 +207,7 @@ def csiq(archive: str) -> Release:
             columns=columns,
         )
         held["csiq.DMOS.xlsx"] = xlsx(table, sheet_name="all_by_image", startrow=3, startcol=3)
-    return Release({archive: held}, {"1600.jpeg2000.1.png": {"mos": 0.1, "ref": "1600"}})
+    return Release({archive: held}, {"1600.jpeg2000.1.png": {"mos": 0.05, "ref": "1600"}})
 
 
 def live(archive: str) -> Release:
@@ -262,7 +262,7 @@ def small(card: DatasetCard, archive: str, release: Release, base: str | None = 
     """The card with the counts of a small release, and no other way to get it than `archive`.
 
     base: the address of a server that has the files, in place of the card's own addresses. Every file is pinned
-    to its SHA-256 but archives, which are packed later.
+    to its SHA-256 but archives that are not packed yet.
     """
     chosen = next(f for f in card.files if f.filename == archive)
     files = [_placed(f, release, base) for f in card.files if f == chosen or not f.either or f.either != chosen.either]

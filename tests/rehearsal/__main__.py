@@ -58,11 +58,12 @@ def archive(card: DatasetCard, mirror: Path, datasets: Path) -> tuple[DatasetCar
     """Lay a small release of a dataset into the mirror, and its card, in small, into `datasets`."""
     chosen = next(f.filename for f in card.files if f.extract)
     release = RELEASES[card.name](chosen)
-    for name, content in release.files.items():
+    files = {n: c if isinstance(c, bytes) else packed(n, c, SIZE) for n, c in release.files.items()}
+    for name, content in files.items():
         path = mirror / card.name / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else packed(name, content, SIZE))
-    reduced = small(card, chosen, release)
+        path.write_bytes(content)
+    reduced = small(card, chosen, Release(files, release.rows))
     if card.resize:
         reduced = reduced.model_copy(update={"resize": card.resize.model_copy(update={"shorter_side": SHORTER_SIDE})})
     content = reduced.model_dump(mode="json", exclude_defaults=True)
