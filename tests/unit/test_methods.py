@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +242,28 @@ def test_weights_that_cannot_be_had_are_named(cache, tmp_path, mirror):
         load_file_from_url("http://127.0.0.1:9/y/x.pth")
     assert str(e.value).startswith(f"x.pth could not be fetched from http://127.0.0.1:9/y/x.pth; put it at {place} (")
     assert not list(cache.rglob("*.pth"))
+
+
+def test_jobs_make_the_same_metric_one_after_the_other(cache, monkeypatch):
+    import pyiqa
+
+    seen = []
+
+    def make(name, device):
+        seen.append("starts")
+        time.sleep(0.2)
+        seen.append("ends")
+
+    monkeypatch.setattr(pyiqa, "create_metric", make)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: create(card("piqe")).load("cpu"), range(2)))
+    assert seen == ["starts", "ends"] * 2
+
+
+def test_a_method_of_gpus_alone_is_not_run_without(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(NotRun, match="it runs on a GPU alone"):
+        create(card("maclip")).load("cpu")
 
 
 def test_a_card_that_says_why_it_is_not_run():
