@@ -6,6 +6,7 @@ of pinned files alone become those of the small release.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -73,20 +74,20 @@ def cells(names: list[str]) -> np.ndarray:
 
 
 def packed(name: str, members: dict[str, bytes | None], size: tuple[int, int] = (12, 8)) -> bytes:
-    """The archive `name` (zip, tar, tgz) with its pictures of `size`."""
+    """The archive `name` (zip, tar, tgz) with its pictures of `size`, the same bytes every time."""
     members = {m: picture(m, size) if content is None else content for m, content in members.items()}
     out = io.BytesIO()
     if name.endswith(".zip"):
         with zipfile.ZipFile(out, "w") as z:
             for member, content in members.items():
-                z.writestr(member, content)
-    else:
-        with tarfile.open(fileobj=out, mode="w:gz" if name.endswith("gz") else "w") as t:
-            for member, content in members.items():
-                info = tarfile.TarInfo(member)
-                info.size = len(content)
-                t.addfile(info, io.BytesIO(content))
-    return out.getvalue()
+                z.writestr(zipfile.ZipInfo(member), content)
+        return out.getvalue()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        for member, content in members.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            t.addfile(info, io.BytesIO(content))
+    return gzip.compress(out.getvalue(), mtime=0) if name.endswith("gz") else out.getvalue()
 
 
 def published(flat: bool = False) -> dict[str, bytes]:

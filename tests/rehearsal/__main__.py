@@ -30,7 +30,7 @@ from tests.native import RELEASES, N, Release, packed, small
 from tests.rehearsal.python import install
 from tests.workflow.test_dag import COPIED, merged
 
-SIZE, SHORTER_SIDE = (256, 224), 224  # px; 224 is the least that every method takes
+SIZE, SHORTER_SIDE = (232, 224), 224  # px; 224 is the least that every method takes
 SIZES = Path(__file__).with_name("sizes.yaml")
 
 
@@ -42,14 +42,16 @@ def used(space: Workspace) -> list[DatasetCard]:
 
 
 def copy(target: Path) -> None:
-    """The project without outputs, its paper scale in small."""
-    target.mkdir(parents=True)
+    """The project, its paper scale in small; what an earlier rehearsal made in `target` stays."""
     for name in COPIED:
-        source = ROOT / name
+        source, here = ROOT / name, target / name
         if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("raw", "__pycache__"))
+            for old in [p for p in here.rglob("*.*") if p.is_file() and not p.is_relative_to(here / "raw")]:
+                old.unlink()
+            shutil.copytree(source, here, ignore=shutil.ignore_patterns("raw", "__pycache__"), dirs_exist_ok=True)
         else:
-            shutil.copy(source, target / name)
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, here)
     config = target / "workflow/config/paper.yaml"
     config.write_text(yaml.safe_dump(merged(read_yaml(config), read_yaml(SIZES)), sort_keys=False))
 
@@ -107,6 +109,7 @@ def prepare(space: Workspace, tree: Path, mirror: Path, scratch: Path) -> None:
 def started(work: Path, mirror: Path, environment: dict[str, str]) -> Iterator[None]:
     """A `python` in work/bin whose libraries are imported already."""
     path = work / "python.socket"
+    path.unlink(missing_ok=True)
     install(work / "bin", path)
     command = [sys.executable, "-m", "tests.rehearsal.python", str(path), str(mirror)]
     server = subprocess.Popen(command, cwd=ROOT, env=environment)
@@ -160,18 +163,21 @@ def summary(space: Workspace) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, default=ROOT / "build/rehearsal", help="made anew; takes some 6 GB")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "build/rehearsal", help="some 8 GB; a rehearsal that was stopped goes on"
+    )
     parser.add_argument("--cores", type=int, default=2)
+    Workspace.add_arguments(parser)
+    parser.set_defaults(config=["scale=paper"])
     args = parser.parse_args()
     work = args.work.resolve()
-    shutil.rmtree(work, ignore_errors=True)
     tree, mirror, start = work / "tree", work / "mirror", time.monotonic()
 
     def passed(what: str) -> None:
         print(f"[{(time.monotonic() - start) / 60:5.1f} min] {what}", flush=True)
 
     with chdir(ROOT):
-        space = Workspace.load({"scale": "paper"})
+        space = Workspace.from_arguments(args)
         prepare(space, tree, mirror, work / "labels")
     passed(f"archives of {len(used(space))} datasets")
     environment = {
@@ -190,12 +196,13 @@ def main() -> None:
     passed(f"weights of {len(space.methods())} methods")
     with started(work, mirror, environment), (work / "snakemake.log").open("w") as log:
         snakemake = str(Path(sys.executable).with_name("snakemake"))
-        said = [f"mirror={mirror}", "scale=paper", "device=cpu"]
-        command = [snakemake, "--cores", str(args.cores), "--keep-going", "all", "--config", *said]
+        said = [f"mirror={mirror}", "device=cpu", *args.config]
+        command = [snakemake, "--cores", str(args.cores), "--keep-going", "--rerun-incomplete", "--nolock", "all"]
+        command += ["--config", *said]
         done = subprocess.run(command, cwd=tree, env=environment, stdout=log, stderr=log, check=False)
     passed(f"snakemake ended with {done.returncode}, see {work / 'snakemake.log'}")
     with chdir(tree):
-        complete = summary(Workspace.load({"scale": "paper"}))
+        complete = summary(Workspace.from_arguments(args))
     sys.exit(done.returncode or not complete)
 
 

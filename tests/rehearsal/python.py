@@ -4,7 +4,7 @@
 command line, folder, environment and the three streams; the answer is the exit state of a fork that did the job, in a
 process of its own, by `python -m module ...` as the rule says. Nothing of this suite is imported before the fork.
 
-Sizes that no card tells are made small here: the crops that metrics take of one image. And there is no network.
+There is no network, and the crops that metrics take are few (weights.shrink).
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ s.sendall(said)
 answer = s.recv(1)
 os._exit(answer[0] if answer else 137)
 """
-AS_IT_IS = (False, 84, 84)  # IL-NIQE does not enlarge the image; sides of its blocks, px
-FEWER = {"TReS": {"test_sample": 2}, "MANIQA": {"test_sample": 1}, "HyperNet": {"num_crop": 2}}
 
 
 def install(folder: Path, path: Path) -> None:
     """The program `python` that asks the server at `path`."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     program = folder / "python"
     program.write_text(CLIENT.format(python=sys.executable, path=str(path)))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -66,18 +64,13 @@ def prepare(mirror: Path) -> None:
     import sklearn  # noqa: F401
     import torch
     import torchvision  # noqa: F401
-    from pyiqa.archs import niqe_arch
-    from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
-    from tests.rehearsal.weights import pin_clip
+    from tests.rehearsal.weights import pin_clip, shrink
 
     matplotlib.use("Agg")
     torch.set_num_threads(1)
     pyiqa.archs._lazy_import_arch("all of them")
-    for config in DEFAULT_CONFIGS.values():
-        options = config["metric_opts"]
-        options.update(FEWER.get(options["type"], {}))
-    niqe_arch.ilniqe.__defaults__ = AS_IT_IS
+    shrink()
     pin_clip(mirror)
     for name in [n for n in sys.modules if n.split(".")[0] in ("qualiclip", "tests")]:
         del sys.modules[name]

@@ -13,6 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 from urllib.parse import unquote, urlparse
@@ -24,7 +25,8 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from pyiqa import archs
-from pyiqa.archs import arch_util, clip_model
+from pyiqa.archs import arch_util, clip_model, maniqa_arch, niqe_arch
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from pyiqa.utils import download_util
 from safetensors.torch import save_file
 from scipy.io import savemat
@@ -41,6 +43,12 @@ BACKBONES = ("resnet18", "resnet34", "resnet50", "vgg16")  # of torchvision
 CLIPS = {  # OpenAI's file -> what its CLIP is built with
     "RN50.pt": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
     "ViT-B-32.pt": (512, 224, 12, 768, 32, 77, 49408, 512, 8, 12),
+}
+MANIQA = 96  # px of its crops, which are 224 else, seen by the largest backbone of all
+FEWER = {
+    "TReS": {"test_sample": 1},
+    "HyperNet": {"num_crop": 1},
+    "MANIQA": {"test_sample": 1, "img_size": MANIQA, "window_size": 2},
 }
 FEATURES, EIGENVECTORS = 36, 430  # of NIQE; of IL-NIQE, after 468 features of patches of 84 px
 
@@ -187,6 +195,24 @@ def write(file: str, mirror: Path, make: Callable[[Path], None]) -> None:
         print(f"  {file}", flush=True)
 
 
+def shrink() -> None:
+    """Sizes that no card tells: the crops that metrics of pyiqa take of one image, in number and in pixels."""
+    for config in DEFAULT_CONFIGS.values():
+        options = config["metric_opts"]
+        options.update(FEWER.get(options["type"], {}))
+    maniqa_arch.uniform_crop = partial(_crop, maniqa_arch.uniform_crop, MANIQA)
+    timm.create_model = partial(_sized, timm.create_model)
+    niqe_arch.ilniqe.__defaults__ = (False, 84, 84)  # it does not enlarge the image; sides of its blocks, px
+
+
+def _crop(how: Callable, side: int, x: Tensor, crop_size: int, crop_num: int) -> Tensor:
+    return how(x, crop_size=side, crop_num=crop_num)
+
+
+def _sized(create_model: Callable, name: str, *args, **options) -> nn.Module:
+    return create_model(name, *args, **({"img_size": MANIQA} if name.startswith("vit_") else {}), **options)
+
+
 def pin_clip(mirror: Path) -> None:
     """OpenAI's addresses carry the SHA-256 of their files: let them carry those of the made ones, which are checked."""
     for name, url in clip_model._MODELS.items():
@@ -236,6 +262,7 @@ def built(card: MethodCard, mirror: Path) -> None:
 
 def make(mirror: Path, space: Workspace) -> None:
     """All weights of a run. Raises AssertionError for a card whose `weights` are not what pyiqa asks for."""
+    shrink()
     for file, encoder in open_clips(space).items():
         write(file, mirror, lambda path, encoder=encoder: open_clip_weights(encoder, path))
     for card in space.methods():
