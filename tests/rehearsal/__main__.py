@@ -144,14 +144,14 @@ def shown(space: Workspace) -> list[str]:
     return wrong
 
 
-def summary(space: Workspace) -> bool:
+def summary(space: Workspace, spent: Path) -> bool:
     """Print what took how long, what was not run and why; whether everything else is there."""
-    spent: dict[str, list[float]] = defaultdict(list)
-    for file in (space.root / "benchmarks").rglob("*.tsv"):
-        rule = file.relative_to(space.root / "benchmarks").parts[0].removesuffix(".tsv")
-        spent[rule].append(float(pd.read_csv(file, sep="\t")["s"].sum()))
-    for rule, seconds in sorted(spent.items(), key=lambda kv: -sum(kv[1])):
-        print(f"  {rule:12s} {len(seconds):4d} jobs {sum(seconds):7.0f} s")
+    if spent.is_file():
+        seconds = pd.read_csv(spent, sep="\t", names=["program", "seconds"])
+        seconds["program"] = seconds["program"].str.rpartition(".")[2]
+        found = seconds.groupby("program")["seconds"].agg(["count", "sum"]).sort_values("sum", ascending=False)
+        for program, (count, total) in found.iterrows():
+            print(f"  {program:12s} {count:5.0f} jobs {total:7.0f} s of CPU")
     wrong = shown(space)
     print(f"tables {len(space.all_tables)}, figures {len(space.figures())}, methods {len(space.methods())}")
     if not wrong:
@@ -202,7 +202,7 @@ def main() -> None:
         done = subprocess.run(command, cwd=tree, env=environment, stdout=log, stderr=log, check=False)
     passed(f"snakemake ended with {done.returncode}, see {work / 'snakemake.log'}")
     with chdir(tree):
-        complete = summary(Workspace.from_arguments(args))
+        complete = summary(Workspace.from_arguments(args), work / "python.tsv")
     sys.exit(done.returncode or not complete)
 
 

@@ -99,3 +99,4 @@ def test_its_python_runs_modules_as_python_does(program, tmp_path):
     assert run("stop").returncode == 1 and "stopped" in run("stop").stderr
     assert run("raise").returncode == 1 and "ValueError: raised" in run("raise").stderr
     assert run("kill").returncode == 137
+    assert (tmp_path / "socket.tsv").read_text().count("mine\t") == 5, "CPU seconds of each but the killed"
