@@ -89,7 +89,7 @@ def clip(file: str) -> nn.Module:
 def released(file: str = "RN50.pt") -> State:
     """The layout of the authors' QualiCLIP: a CLIP, and unit features of the fourteen prompts."""
     features = F.normalize(torch.randn(1, 1024) + 0.5 * torch.randn(14, 1024), dim=-1)
-    return {**{f"clip_model.{k}": v for k, v in clip(file).state_dict().items()}, "prompts_features": features}
+    return {**{f"clip_model.{k}": v for k, v in half(clip(file).state_dict()).items()}, "prompts_features": features}
 
 
 def spd(n: int) -> np.ndarray:
@@ -136,8 +136,8 @@ BY_HAND: dict[str, Callable[[Path], None]] = {
     ),
     "ILNIQE_templateModel.mat": lambda path: savemat(path, {"templateModel": ilniqe_model()}),
     "CLIP-IQA+_learned_prompts-603f3273.pth": lambda path: torch.save(0.02 * torch.randn(2, 16, 512), path),
-    "QualiCLIP.pth": lambda path: torch.save(half(released()), path),
-    "qualiclip.pth": lambda path: torch.save(half(released()), path),
+    "QualiCLIP.pth": lambda path: torch.save(released(), path),
+    "qualiclip.pth": lambda path: torch.save(released(), path),
     "low_level_model_weights.tar": grepq_low,
     "high_level_model_weights.pth": lambda path: torch.save(half(clip("RN50.pt").visual.state_dict()), path),
     "pristine_patches_096_0.75_0.80.hdf5": grepq_patches,
