@@ -39,6 +39,10 @@ def install(folder: Path, path: Path) -> None:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
+def keep(tensor, *args, **kwargs):
+    return tensor
+
+
 def without_network() -> None:
     connect = socket.socket.connect
 
@@ -72,6 +76,10 @@ def prepare(mirror: Path) -> None:
     pyiqa.archs._lazy_import_arch("all of them")
     shrink()
     pin_clip(mirror)
+    for name in [n for n in dir(torch.nn.init) if n.endswith("_") and not n.startswith("_")]:
+        setattr(
+            torch.nn.init, name, keep
+        )  # weights are read from files: seconds of random numbers before are for nothing
     for name in [n for n in sys.modules if n.split(".")[0] in ("qualiclip", "tests")]:
         del sys.modules[name]
     without_network()
