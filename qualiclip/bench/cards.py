@@ -214,7 +214,7 @@ class InputPolicy(Strict):
 
     shorter_side: int | None = Field(None, gt=0, description="resize, bicubic, px")
     batch: int = Field(1, ge=1, description="images of one size scored together, where that changes no score")
-    device: Literal["any", "cpu"] = Field("any", description="cpu: also where there is a GPU")
+    device: Literal["any", "cpu", "cuda"] = Field("any", description="cpu: also beside a GPU; cuda: on one alone")
     precision: Literal["float32", "float16", "bfloat16"] = Field("float32", description="autocast on a GPU")
     seed: int = Field(0, ge=0, description="of a method that draws random numbers, anew for every batch")
 

@@ -138,6 +138,7 @@ def test_pyiqa_knows_every_card_of_its_metrics():
 
 def test_weights_of_cards_are_files_that_pyiqa_fetches():
     import pyiqa
+    import timm
     import torchvision
 
     places = [*Path(pyiqa.__file__).parent.glob("archs/*.py"), *Path(torchvision.__file__).parent.glob("models/*.py")]
@@ -146,7 +147,11 @@ def test_weights_of_cards_are_files_that_pyiqa_fetches():
         card = read_card(MethodCard, path)
         for file in card.weights if card.pyiqa else []:
             store, _, name = file.partition("/")
-            assert store == "pyiqa" and name in text, f"{path}: pyiqa fetches no {file}"
+            if store == "timm":
+                model = name.removesuffix(".safetensors")
+                assert timm.get_pretrained_cfg(model).hf_hub_id == f"timm/{model}", f"{path}: timm fetches no {file}"
+            else:
+                assert store == "pyiqa" and name in text, f"{path}: pyiqa fetches no {file}"
 
 
 @pytest.mark.parametrize("path", cards(MethodCard), ids=lambda p: p.stem)

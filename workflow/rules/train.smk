@@ -31,9 +31,11 @@ rule train:
     resources:
         gpu=GPU,
         device=DEVICE,
+        mirror=MIRROR,
         mem_mb=memory,
     params:
         said=SAID,
         digest=train_digest,
     shell:
-        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} --threads {threads} --out {output.weights} 2>&1 | tee {log}"
+        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} {resources.mirror}"
+        " --threads {threads} --out {output.weights} 2>&1 | tee {log}"
