@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from qualiclip import losses
 from qualiclip.bench import provenance
-from qualiclip.bench.cards import CardError, digest
+from qualiclip.bench.card import CardError, digest
 from qualiclip.bench.download import FetchError
 from qualiclip.bench.files import atomic, command, sha256, write_text
 from qualiclip.bench.libraries import clip_from_mirror

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qualiclip.bench.cards import CardError
+from qualiclip.bench.card import CardError
 
 
 class NotRun(RuntimeError):

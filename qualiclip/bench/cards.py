@@ -1,51 +1,24 @@
-"""Cards and configs: what a YAML file may say, checked before any job starts.
+"""What a card or a config may say, checked before any job starts.
 
 A card describes a dataset (datasets/), a method (baselines/), a table or a figure (workflow/).
-A config (workflow/config/) describes a scale. Unknown keys are errors that name the file, the key
-and the allowed keys. Nothing here imports torch.
+A config (workflow/config/) describes a scale. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from qualiclip.bench.card import Card, Strict, digest, parse, read_yaml
 from qualiclip.config import TrainConfig
-
-NAME = re.compile(r"[a-z0-9][a-z0-9_+-]*")
-M = TypeVar("M", bound=BaseModel)
 
 Range = tuple[float | None, float | None]
 Scale = Literal["mini", "scratch", "paper"]
 DatasetFamily = Literal["authentic", "restoration", "generated", "synthetic", "pristine"]
 MethodFamily = Literal["opinion-unaware", "supervised", "control", "ablation"]
-
-
-class CardError(ValueError):
-    """A card or config that cannot be used; the message names the file, the key and the remedy."""
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Card(Strict):
-    """What all cards share. `name` is the file's stem, `path` the file; neither is written inside."""
-
-    name: str = Field(exclude=True)
-    path: Path = Field(exclude=True)
-    title: str = Field(description="as printed in tables")
-
-    def sibling(self, file: str) -> Path:
-        """A file that lies beside the card."""
-        return self.path.parent / file
 
 
 class Download(Strict):
@@ -151,7 +124,7 @@ class Official(Strict):
 
     column: str = Field(description="its column; `file` is the name of the label file that a row comes from")
     train: list[str] = Field(description="values that mean the part")
-    val: list[str] = []
+    val: list[str] = Field([], description="may be empty")
     test: list[str]
     counts: tuple[int, int, int] = Field(description="images of train, val and test; checked")
 
@@ -174,7 +147,7 @@ class Splits(Strict):
 class DatasetCard(Card):
     family: DatasetFamily
     scales: list[Scale] = Field(["mini", "scratch", "paper"], description="scales that use it unasked")
-    files: list[Download] = []
+    files: list[Download] = Field([], description="its release")
     make: Make | None = None
     folder: Path | None = Field(None, description="a folder of your own, linked in place of a download")
     labels: Labels | None = Field(None, description="null for a pristine set")
@@ -319,7 +292,7 @@ class TableCard(Card):
     pairs: Literal["all", "trained on", "not trained on"] = Field(
         "all", description="keep a method's result on the sets it was trained on, on the others, or on all"
     )
-    metrics: list[Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]] = ["srcc", "plcc_logistic"]
+    metrics: list[Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]] = Field(["srcc", "plcc_logistic"])
     statistic: Literal["whole", "median", "official"] = Field(
         "whole", description="whole set, median over the ten test splits, or the official test part"
     )
@@ -404,74 +377,6 @@ class ScaleConfig(Strict):
     def variant(self, name: str) -> TrainConfig:
         """The training config of one variant."""
         return TrainConfig(**{**self.train, **self.variants[name]})
-
-
-def digest(value: Any) -> str:
-    """Short SHA-256 of anything JSON can hold."""
-    text = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
-    lines = []
-    for e in error.errors():
-        where = ".".join(str(p) for p in e["loc"])
-        line = f"{path}: {where + ': ' if where else ''}{e['msg']}"
-        if e["type"] == "extra_forbidden":
-            owner = _owner(model, e["loc"][:-1])
-            allowed = sorted(set(owner.model_fields) - {"name", "path"}) if owner else []
-            line = f"{path}: unknown key '{where}'; allowed keys: {', '.join(allowed)}"
-        lines.append(line)
-    return "\n".join(lines)
-
-
-def _owner(model: type[BaseModel], loc: tuple) -> type[BaseModel] | None:
-    """The model that the location inside `model` belongs to."""
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        nested = [t for t in _types(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
-        if not nested:
-            return None
-        model = nested[0]
-    return model
-
-
-def _types(annotation: Any) -> list[Any]:
-    args = getattr(annotation, "__args__", ())
-    return [annotation] if not args else [t for a in args for t in _types(a)]
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
-        raise CardError(f"{path}: {e}") from e
-    if not isinstance(content, dict):
-        raise CardError(f"{path}: expected keys and values, found {type(content).__name__}")
-    return content
-
-
-def parse(model: type[M], path: Path, content: dict[str, Any]) -> M:
-    """Validate `content` of the file `path`. Raises CardError with every problem, one a line."""
-    try:
-        return model(**content)
-    except ValidationError as e:
-        raise CardError(_explain(path, e, model)) from None
-
-
-def read_card(model: type[M], path: Path) -> M:
-    """Read one card. Raises CardError."""
-    if not NAME.fullmatch(path.stem):
-        raise CardError(f"{path}: a card's name is lower case letters, digits, '_', '-', '+', not {path.stem!r}")
-    return parse(model, path, {**read_yaml(path), "name": path.stem, "path": path})
-
-
-@cache
-def read_cards(model: type[M], folder: Path) -> dict[str, M]:
-    """All cards of a folder by name, found by glob."""
-    return {p.stem: read_card(model, p) for p in sorted(folder.glob("*.yaml"))}
 
 
 def read_config(path: Path, overrides: dict[str, Any] | None = None) -> ScaleConfig:

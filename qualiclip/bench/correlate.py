@@ -22,7 +22,8 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
 from scipy.stats import bootstrap, kendalltau, norm, pearsonr, spearmanr
 
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import atomic, command
 from qualiclip.bench.tabular import SCORES, read_index, read_scores
 

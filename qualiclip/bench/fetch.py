@@ -19,7 +19,8 @@ from filelock import FileLock
 
 from qualiclip.bench.archive import extract
 from qualiclip.bench.beside import load_function
-from qualiclip.bench.cards import CardError, DatasetCard, Download, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, Download
 from qualiclip.bench.download import FetchError, download
 from qualiclip.bench.files import atomic_folder, command, sha256, write_text
 

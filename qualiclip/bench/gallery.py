@@ -12,7 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from qualiclip.bench import agreement, correlate, gmad
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.figures import compete
 from qualiclip.bench.table import Table, labels_note
 from qualiclip.bench.tabular import read_index, read_scores

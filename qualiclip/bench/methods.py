@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from qualiclip.bench.beside import NotRun, load_function
-from qualiclip.bench.cards import CardError, MethodCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import MethodCard
 from qualiclip.bench.download import FetchError
 from qualiclip.bench.fetch import only_one
 from qualiclip.bench.files import DamagedFile

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qualiclip.bench import agreement, gallery, provenance
-from qualiclip.bench.cards import CardError
+from qualiclip.bench.card import CardError
 from qualiclip.bench.files import command, read_json, write_text
 from qualiclip.bench.table import Table
 from qualiclip.bench.tables import render as render_table

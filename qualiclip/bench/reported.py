@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.config import TrainConfig
 
 REPORTED = Path("workflow/reported")

@@ -29,7 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from qualiclip.bench import provenance, shards
-from qualiclip.bench.cards import CardError, DatasetCard, InputPolicy, MethodCard, digest, read_card
+from qualiclip.bench.card import CardError, digest, read_card
+from qualiclip.bench.cards import DatasetCard, InputPolicy, MethodCard
 from qualiclip.bench.code import ROOT, closure, sources
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from sklearn.manifold import TSNE
 
-from qualiclip.bench.cards import CardError, FigureCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import FigureCard
 from qualiclip.bench.workspace import Workspace
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito

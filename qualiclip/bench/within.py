@@ -20,7 +20,8 @@ from safetensors.numpy import save_file
 
 from qualiclip.bench import provenance
 from qualiclip.bench.beside import NotRun, load_function
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.correlate import orient_labels
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.tabular import SCORES, read_index

@@ -8,17 +8,8 @@ from typing import Any
 
 import yaml
 
-from qualiclip.bench.cards import (
-    CardError,
-    DatasetCard,
-    FigureCard,
-    MethodCard,
-    ScaleConfig,
-    TableCard,
-    digest,
-    read_cards,
-    read_config,
-)
+from qualiclip.bench.card import CardError, digest, read_cards
+from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard, read_config
 from qualiclip.config import TRAIN_RECORD
 
 DATASETS, METHODS = Path("datasets"), Path("baselines")

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from qualiclip.bench import tables, within
-from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard, read_card
+from qualiclip.bench.card import read_card
+from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard
 from qualiclip.bench.methods import Batch, create
 from qualiclip.bench.workspace import DATASETS, FIGURES, METHODS, TABLES, Workspace
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from qualiclip.bench import download, fetch, index
-from qualiclip.bench.cards import DatasetCard, read_card
+from qualiclip.bench.card import read_card
+from qualiclip.bench.cards import DatasetCard
 from qualiclip.bench.workspace import DATASETS
 from tests.conftest import ROOT
 from tests.loopback import serving
@@ -81,13 +82,13 @@ def test_labels_alone_stand_in_for_a_release_only_where_they_are_asked_for(tmp_p
     alone = next(f for f in card.files if f.labels_only).model_copy(update={"mirror": None})
     files = [f for f in small_card.files if f.either is None]
     small_card = small_card.model_copy(update={"files": [alone, *files]})
-    lines = [f"{i:05d}.jpg,{10 * i}" for i in range(1, N + 1)]
+    lines = [f"{i:05d}.jpg,{5 * i}" for i in range(1, N + 1)]
     for name, content in {**release.files, table: csv("Image name,mos", *lines)}.items():
         (mirror / name).parent.mkdir(parents=True, exist_ok=True)
         (mirror / name).write_bytes(content if isinstance(content, bytes) else b"")
     fetch.fetch(small_card, tmp_path / "raw", mirror.parent, labels_only=True)
     found = index.labelled(small_card, tmp_path / "raw/spaq")
-    assert found["image"].tolist() == [f"{i:05d}.jpg" for i in range(1, N + 1)] and found["mos"].tolist()[1] == 20
+    assert found["image"].tolist() == [f"{i:05d}.jpg" for i in range(1, N + 1)] and found["mos"].tolist()[1] == 10
 
 
 REAL = {"agiqa3k": (2982, 0), "clive": (627, 535), "bsds500": (500, 0)}

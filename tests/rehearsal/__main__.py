@@ -22,7 +22,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores, read_yaml
+from qualiclip.bench.card import read_yaml
+from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores
 from qualiclip.bench.index import labelled
 from qualiclip.bench.workspace import Workspace
 from tests.conftest import ROOT

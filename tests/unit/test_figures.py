@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from qualiclip.bench import degraded, efficiency, figures, views
-from qualiclip.bench.cards import CardError, FigureCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import FigureCard
 from qualiclip.bench.methods import Batch
 from qualiclip.bench.workspace import Workspace
 from qualiclip.degrade import GROUPS, N_LEVELS, TYPES

@@ -17,7 +17,8 @@ from torch import nn
 
 from qualiclip.bench import libraries, patches
 from qualiclip.bench.beside import load_function
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.methods import Batch, NotRun, create, weights_or_not_run
 from qualiclip.model import QualiCLIP
 from tests.conftest import ROOT

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from qualiclip.bench import fetch, index, published
-from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores, read_card, read_yaml
+from qualiclip.bench.card import read_card, read_yaml
+from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores
 from qualiclip.bench.workspace import DATASETS, METHODS, Workspace
 from tests.conftest import ROOT
 from tests.native import RELEASES, N

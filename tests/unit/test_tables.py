@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from qualiclip.bench import agreement, correlate, reported, tables
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, TableCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import DatasetCard, MethodCard, TableCard
 from qualiclip.bench.table import Table
 from qualiclip.bench.tabular import read_scores
 from qualiclip.config import TrainConfig

@@ -19,7 +19,8 @@ from sklearn.linear_model import RidgeCV
 
 from qualiclip.bench import correlate, features, within
 from qualiclip.bench.beside import NotRun, load_function
-from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, Splits, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, Splits
 from qualiclip.bench.methods import VariantMethod, create
 from qualiclip.bench.splits import attach
 from qualiclip.bench.tabular import read_scores
