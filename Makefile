@@ -27,7 +27,7 @@ rehearsal: env
 	PATH="$(BIN):$$PATH" $(BIN)/python -m tests.rehearsal
 
 lint: env
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
 
 clean:
 	rm -rf build/rehearsal results/mini datasets/raw/mini_* .pytest_cache

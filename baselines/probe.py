@@ -20,7 +20,8 @@ def best(split: Split) -> Pipeline:
 
     Without a validation part alpha is that of the least leave-one-out error of the train part.
     """
-    x, y = split.train.features.astype(float), split.train.mos
+    x: np.ndarray = split.train.features.astype(float)
+    y = split.train.mos
     if len(split.val) < LEAST:
         return make_pipeline(StandardScaler(), RidgeCV(ALPHAS)).fit(x, y)
     models = [make_pipeline(StandardScaler(), Ridge(alpha)).fit(x, y) for alpha in ALPHAS]

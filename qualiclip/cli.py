@@ -7,6 +7,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 FORMATS = ("table", "csv", "json")
 
@@ -27,7 +28,7 @@ def _score(args: argparse.Namespace) -> int:
         print(f"error: {e}", file=sys.stderr)
         return 2
     rows = score(model, files, device, progress=sys.stderr.isatty())
-    records = [{"image": str(r.image), "score": r.score, "error": r.error} for r in rows]
+    records: list[dict[str, Any]] = [{"image": str(r.image), "score": r.score, "error": r.error} for r in rows]
     if args.format == "json":
         json.dump(records, sys.stdout, indent=2)
         print()

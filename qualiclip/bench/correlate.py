@@ -174,7 +174,7 @@ def orient_labels(mos: pd.Series, card: DatasetCard) -> np.ndarray:
 
 def parts_of(index: pd.DataFrame) -> dict[str, np.ndarray]:
     """Name of each split -> whether an image is in its test part; `all` is the whole set."""
-    parts = {"all": np.ones(len(index), bool)}
+    parts: dict[str, np.ndarray] = {"all": np.ones(len(index), bool)}
     for column in (c for c in index if c.startswith("split_")):
         name = "official" if column == "split_official" else column
         parts[name] = (index[column] == "test").to_numpy()

@@ -62,7 +62,7 @@ def main() -> None:
     with atomic(args.out.with_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=False)
     with atomic(args.out) as temporary:
-        np.savez_compressed(temporary, **shown)
+        np.savez_compressed(temporary, allow_pickle=False, **shown)
     provenance.record(args.out, dataset=dataset.name, photos=len(images), index=sha256(args.index))
 
 

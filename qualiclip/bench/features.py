@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,9 @@ from qualiclip.tensors import pick_device
 class Encoder(Scorer):
     """Decoded images in, rows with features out."""
 
-    def values(self, batch: Batch) -> list[np.ndarray]:
-        return list(self.method.features(batch).float().cpu().numpy())
+    def values(self, batch: Batch) -> list[Any]:
+        encoder: Any = self.method  # a method with features, as `encode` has checked
+        return list(encoder.features(batch).float().cpu().numpy())
 
 
 class FeatureParts(Parts):
@@ -86,7 +88,7 @@ def encode(
         finally:
             parts.write()
     found = [parts.rows[i] for i in range(len(index))]
-    nothing = np.full(next((len(r.score) for r in found if r.score is not None), 0), np.nan, np.float32)
+    nothing: np.ndarray = np.full(next((len(r.score) for r in found if r.score is not None), 0), np.nan, np.float32)
     features = np.stack([nothing if r.score is None else r.score for r in found])
     return {"image": image, "features": features, "error": np.array([r.error for r in found], str)}
 
@@ -116,7 +118,7 @@ def main() -> None:
     except CardError as e:
         sys.exit(f"error: {e}")
     with atomic(args.out) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)
     seconds = time.perf_counter() - start
     provenance.record(
         args.out,

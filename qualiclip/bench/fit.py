@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,7 +40,7 @@ def main() -> None:
         files = [args.raw / dataset.name / f for f in read_index(args.index)["image"]]
         refused = ""
         with atomic(args.out) as temporary:
-            method = create(card, args.checkpoint, args.mirror, fitted=temporary)
+            method: Any = create(card, args.checkpoint, args.mirror, fitted=temporary)
             try:
                 method.fit(files, temporary, pick_device("cpu" if card.input.device == "cpu" else args.device))
             except NotRun as e:

@@ -133,7 +133,11 @@ def competitions(space: Workspace) -> list[dict[str, Any]]:
                 image = jpeg(space.config.data / d.name / name, LARGE)
                 sides.append({"side": side, "name": name, "said": said, "image": image})
             level = f"level {row['level'] + 1} of {space.config.gmad_levels}, low to high"
-            about = {"defender": titles[row["defender"]], "attacker": titles[row["attacker"]], "level": level}
+            about: dict[str, Any] = {
+                "defender": titles[row["defender"]],
+                "attacker": titles[row["attacker"]],
+                "level": level,
+            }
             pairs.append(about | {"gap": row["gap"], "sides": sides})
         out.append({"title": card.title, "why": "", "pairs": pairs})
     return out

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -17,10 +17,10 @@ SECONDS = 20.0  # at most so much work is lost
 
 
 class Row(NamedTuple):
-    """Outcome of one image: its row in the index, and a score or the reason why there is none."""
+    """Outcome of one image: its row in the index, and a score (or features) or the reason why there is none."""
 
     row: int
-    score: float | None
+    score: Any
     error: str
 
 

@@ -92,7 +92,7 @@ def build(card: MethodCard, dataset: str, index: pd.DataFrame, mirror: Path | No
     """The score file of a `scores:` card, or of a CSV `file`. Raises PublishedError."""
     if isinstance(card.scores, PublishedScores) and file is None:
         return match(index, named_scores(card.scores, dataset, mirror), card.scores.files[dataset].scores)
-    path = file or card.sibling(card.scores.format(dataset=dataset))
+    path = file or card.sibling(str(card.scores).format(dataset=dataset))
     if not path.is_file():
         raise PublishedError(f"not run: there is no {path}")
     table = pd.read_csv(path, dtype={"image": str})

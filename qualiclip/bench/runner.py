@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ class Images(Dataset):
             return row, None, f"cannot be read: {e}"
 
 
-def batches(index: pd.DataFrame, size: int, done: set[int] = frozenset()) -> list[list[int]]:
+def batches(index: pd.DataFrame, size: int, done: frozenset[int] | set[int] = frozenset()) -> list[list[int]]:
     """Rows in batches of at most `size` images of one width and height, in index order otherwise.
 
     Rows of `done` are left out of batches that are the same with and without them, so that a resumed
@@ -141,7 +142,7 @@ class Scorer:
             raise RuntimeError(f"{len(scores)} scores for {len(rows)} images")
         return scores
 
-    def values(self, batch: Batch) -> list[float]:
+    def values(self, batch: Batch) -> list[Any]:
         """What an image's row holds."""
         return self.method.score(batch).double().flatten().tolist()
 

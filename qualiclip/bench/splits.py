@@ -26,7 +26,7 @@ def seeded(units: pd.Series, split: int) -> pd.Series:
     names = np.sort(units.unique())
     order = np.random.default_rng([2403, 11176, split]).permutation(len(names))
     edges = np.round(np.cumsum(list(SHARES.values())) * len(names)).astype(int)
-    part = np.empty(len(names), object)
+    part: np.ndarray = np.empty(len(names), object)
     for name, start, end in zip(SHARES, [0, *edges[:-1]], edges, strict=True):
         part[order[start:end]] = name
     return units.map(dict(zip(names, part, strict=True)))
@@ -63,7 +63,7 @@ def published(names: pd.Series, raw: Path, how: Published) -> dict[str, pd.Serie
             raise SplitError(f"{raw / how.train}: split {k} has {sizes} images in train, val, test, not {how.counts}")
         if len(np.unique(np.concatenate(split))) != sum(sizes):
             raise SplitError(f"{raw / how.train}: split {k} has images in two parts")
-        column = np.full(len(names), "", object)
+        column: np.ndarray = np.full(len(names), "", object)
         for part, numbers in zip(SHARES, split, strict=True):
             column[rows[numbers]] = part
         columns["split_official" if single else f"split_{k:02d}"] = pd.Series(column, names.index)

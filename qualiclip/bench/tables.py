@@ -86,7 +86,7 @@ def efficiency(card: TableCard, space: Workspace) -> Table:
     for m, cost in found:
         if cost["not_run"]:
             notes.append(f"{m.title}: not run: {cost['not_run']}")
-        row = {"Method": m.title, "Family": m.family}
+        row: dict[str, str | float] = {"Method": m.title, "Family": m.family}
         for column, key, factor in (
             ("Parameters (M)", "parameters", 1e-6),
             ("FLOPs (G)", "flops", 1e-9),

@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -39,12 +40,12 @@ def main() -> None:
         {"image": [f.name for f in files], "width": [w for w, _ in sizes], "height": [h for _, h in sizes]}
     )
     dataset = DatasetCard.model_construct(
-        name=args.images.name, path=args.images, title="", images=Images(), resize=None
+        name=args.images.name, path=args.images, title="", family="authentic", images=Images(), citation="", license=""
     )
     print("| method | pyiqa, images/s | runner, images/s | times | largest difference |\n|---|---|---|---|---|")
     for name in args.methods:
         card = read_card(MethodCard, Path(f"baselines/{name}.yaml"))
-        method = create(card, mirror=args.mirror)
+        method: Any = create(card, mirror=args.mirror)
         rates: dict[str, list[float]] = {"pyiqa": [], "runner": []}
         method.load("cpu")
         for _ in range(args.turns):

@@ -73,7 +73,7 @@ def embed(model: QualiCLIP, images: Tensor) -> dict[str, np.ndarray]:
             out = degrade(images, t.name, torch.full((len(images),), float(level)), draw)
             rows.append((model.encode(out), t.name, t.group, level))
     names = ("type", "group", "level")
-    said = {n: np.repeat([r[i + 1] for r in rows], len(images)) for i, n in enumerate(names)}
+    said: dict[str, np.ndarray] = {n: np.repeat([r[i + 1] for r in rows], len(images)) for i, n in enumerate(names)}
     return {"features": torch.cat([r[0] for r in rows]).float().cpu().numpy(), **said}
 
 
@@ -107,7 +107,7 @@ def main() -> None:
     shown = np.stack([np.asarray(to_image(x)) for x in mixed.detach()])
     arrays = {"images": shown, "cams": cams.cpu().numpy(), "scores": scores.cpu().numpy(), "kinds": np.array(kinds)}
     with atomic(args.out) as temporary:
-        np.savez_compressed(temporary, **arrays, **embed(model, images))
+        np.savez_compressed(temporary, allow_pickle=False, **arrays, **embed(model, images))
     provenance.record(args.out, method=card.name, dataset=dataset.name, photos=len(files), index=sha256(args.index))
 
 

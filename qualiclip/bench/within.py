@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -91,7 +92,7 @@ def split_of(
     train, val = (usable & (parts == name).to_numpy() for name in ("train", "val"))
     if train.sum() < 2:
         raise NotRun(f"{parts.name} of {dataset.title} has {train.sum()} images to train on")
-    ends = dataset.labels.range
+    ends: Sequence[float | None] = dataset.labels.range
     if not dataset.labels.higher_better:
         ends = [None if end is None else -end for end in ends[::-1]]
     own = mos[train].min(), mos[train].max()

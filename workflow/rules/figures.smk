@@ -1,14 +1,6 @@
 # Figures, from score files.
 
 
-def figure_input(wildcards):
-    return space.figure_inputs(space.all_figures[wildcards.figure])
-
-
-def figure_digest(wildcards):
-    return space.figure_digest(space.all_figures[wildcards.figure])
-
-
 rule views:
     """Grad-CAM and features of one model on photos."""
     input:
@@ -20,9 +12,9 @@ rule views:
         views=OUT / "views/{method}.npz",
         provenance=OUT / "views/{method}.npz.provenance.json",
     log:
-        LOGS + "/views/{method}.log",
+        LOGS / "views/{method}.log",
     benchmark:
-        BENCH + "/views/{method}.tsv"
+        BENCH / "views/{method}.tsv"
     resources:
         gpu=card_gpu,
         device=DEVICE,
@@ -49,9 +41,9 @@ rule figure:
         csv=OUT / "figures/{figure}.csv",
         provenance=OUT / "figures/{figure}.png.provenance.json",
     log:
-        LOGS + "/figures/{figure}.log",
+        LOGS / "figures/{figure}.log",
     benchmark:
-        BENCH + "/figures/{figure}.tsv"
+        BENCH / "figures/{figure}.tsv"
     localrule: True
     resources:
         mem_mb=1000,

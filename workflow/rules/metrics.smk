@@ -1,12 +1,6 @@
 # Correlations of score files with labels.
 
 
-def metric_digest(wildcards):
-    """What of the cards enters the correlations."""
-    labels = space.all_datasets[wildcards.dataset].labels
-    return digest([space.all_methods[wildcards.method].higher_better, labels and labels.higher_better])
-
-
 rule metrics:
     """Correlate one score file with the labels: whole set and test splits."""
     input:
@@ -16,9 +10,9 @@ rule metrics:
     output:
         OUT / "metrics/{method}/{dataset}.csv",
     log:
-        LOGS + "/metrics/{method}/{dataset}.log",
+        LOGS / "metrics/{method}/{dataset}.log",
     benchmark:
-        BENCH + "/metrics/{method}/{dataset}.tsv"
+        BENCH / "metrics/{method}/{dataset}.tsv"
     localrule: True
     resources:
         mem_mb=500,

@@ -12,9 +12,9 @@ rule report:
     output:
         space.report,
     log:
-        LOGS + "/report.log",
+        LOGS / "report.log",
     benchmark:
-        BENCH + "/report.tsv"
+        BENCH / "report.tsv"
     localrule: True
     resources:
         mem_mb=1000,

@@ -1,15 +1,6 @@
 # Tables, from metrics and indexes.
 
 
-def table_input(wildcards):
-    return space.table_inputs(space.all_tables[wildcards.table])
-
-
-def table_digest(wildcards):
-    """What a table says of its cards, apart from the numbers."""
-    return space.table_digest(space.all_tables[wildcards.table])
-
-
 rule degraded:
     """Degrade photos by every type and level, and measure the change."""
     input:
@@ -20,9 +11,9 @@ rule degraded:
         csv=space.degraded.with_suffix(".csv"),
         provenance=f"{space.degraded}.provenance.json",
     log:
-        LOGS + "/degraded.log",
+        LOGS / "degraded.log",
     benchmark:
-        BENCH + "/degraded.tsv"
+        BENCH / "degraded.tsv"
     resources:
         mem_mb=4000,
     params:
@@ -45,9 +36,9 @@ rule efficiency:
         cost=OUT / "efficiency/{method}.json",
         provenance=OUT / "efficiency/{method}.json.provenance.json",
     log:
-        LOGS + "/efficiency/{method}.log",
+        LOGS / "efficiency/{method}.log",
     benchmark:
-        BENCH + "/efficiency/{method}.tsv"
+        BENCH / "efficiency/{method}.tsv"
     threads: workflow.cores or 1
     resources:
         gpu=card_gpu,
@@ -76,9 +67,9 @@ rule table:
         tex=OUT / "tables/{table}.tex",
         provenance=OUT / "tables/{table}.md.provenance.json",
     log:
-        LOGS + "/tables/{table}.log",
+        LOGS / "tables/{table}.log",
     benchmark:
-        BENCH + "/tables/{table}.tsv"
+        BENCH / "tables/{table}.tsv"
     localrule: True
     resources:
         mem_mb=500,
