@@ -1,10 +1,11 @@
 # `make`: set up .venv and run the whole benchmark at scale mini. `make test`: set up and run the tests.
+# `make rehearsal`: every job of scale paper, in small, with random weights: shows that it comes to its end.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 CORES ?= all
 
-.PHONY: run env test lint clean
+.PHONY: run env test rehearsal lint clean
 
 run: env
 	PATH="$(BIN):$$PATH" snakemake --cores $(CORES) all
@@ -22,8 +23,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 test: env
 	PATH="$(BIN):$$PATH" $(BIN)/pytest
 
+rehearsal: env
+	PATH="$(BIN):$$PATH" $(BIN)/python -m tests.rehearsal
+
 lint: env
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow
 
 clean:
-	rm -rf results/mini datasets/raw/mini_* .pytest_cache
+	rm -rf build/rehearsal results/mini datasets/raw/mini_* .pytest_cache

@@ -4,7 +4,10 @@
 #   datasets/raw/<dataset>/...                       downloaded or made, verified, extracted
 #   results/<scale>/index/<dataset>.csv              image, width, height [, mos, std, ref, group, split_00 .. split_09]
 #   results/<scale>/checkpoints/<variant>/           weights.safetensors, train.json
-#   results/<scale>/scores/<method>/<dataset>.csv    image, score, error: one row per indexed image, in its order
+#   results/<scale>/scores/<method>/<dataset>.csv    image, score, error: one row per indexed image, in its order;
+#                                                    [split_00 .. split_09: test parts, by a model trained in the split]
+#   results/<scale>/features/<encoder>/<dataset>.npz image, features, error: shared by methods trained within splits
+#   results/<scale>/learned/<method>/<dataset>.safetensors   what those have learned, a model a split
 #   results/<scale>/metrics/<method>/<dataset>.csv   split, metric, value, n
 #   results/<scale>/intensity/<method>.csv           image, group, type, intensity, score
 #   results/<scale>/tables/<id>.md .csv .tex         figures/<id>.png .pdf .csv

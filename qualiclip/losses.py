@@ -1,12 +1,13 @@
 """The three margin losses of QualiCLIP (arXiv 2403.11176, Fig. 3; the formulas are this suite's reading).
 
-All take similarities s[b, v, l, p, c] of image pair b, crop v (2, or 1 with a single crop), level l
+These take similarities s[b, v, l, p, c] of image pair b, crop v (2, or 1 with a single crop), level l
 (mild to severe), prompt pair p, and c = 0 for the positive, 1 for the negative prompt.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -37,3 +38,12 @@ def negative_ranking(s: Tensor, margin: float) -> Tensor:
     """L_neg: a severer level is closer to the negative prompts, by the margin, for all i < j."""
     milder, severer = _pairs(s[..., 1])
     return _ranking(severer - milder, margin)
+
+
+def plcc(score: Tensor, mos: Tensor) -> Tensor:
+    """(..., B) scores and labels -> (...) (1 - r) / 2, r Pearson's correlation of a batch: 0 is perfect, 1 inverse.
+
+    The PLCC loss of QualiCLIP+ (the authors' configurations in pyiqa). Constant scores or labels give 1/2.
+    """
+    x, y = (F.normalize(v - v.mean(-1, keepdim=True), dim=-1, eps=1e-6) for v in (score, mos))
+    return (1 - (x * y).sum(-1)) / 2

@@ -74,6 +74,12 @@ def _open_residual_branches(visual: nn.Module, gain: float = 0.5) -> None:
             nn.init.constant_(parameter, gain)
 
 
+def create_clip(encoder: str, pretrained: str | None, seed: int) -> CLIP:
+    """A frozen open_clip model in evaluation mode. pretrained: a tag or file; None draws weights from `seed`."""
+    torch.manual_seed(seed)
+    return open_clip.create_model(encoder, pretrained=pretrained).eval().requires_grad_(False)
+
+
 class QualiCLIP(nn.Module):
     """Scores images by their similarity to antonym prompts; higher is better."""
 
@@ -105,9 +111,7 @@ class QualiCLIP(nn.Module):
 
         pretrained: an open_clip tag or file; None draws random weights from `seed`.
         """
-        torch.manual_seed(seed)
-        clip: CLIP = open_clip.create_model(encoder, pretrained=pretrained)
-        clip.eval().requires_grad_(False)
+        clip = create_clip(encoder, pretrained, seed)
         if not pretrained:
             _open_residual_branches(clip.visual)
         prompts = prompt_features(clip, open_clip.get_tokenizer(encoder), pairs)

@@ -30,8 +30,10 @@ from tqdm import tqdm
 
 from qualiclip import losses
 from qualiclip.bench import provenance
-from qualiclip.bench.cards import CardError, digest
+from qualiclip.bench.card import CardError, digest
+from qualiclip.bench.download import FetchError
 from qualiclip.bench.files import atomic, command, sha256, write_text
+from qualiclip.bench.libraries import clip_from_mirror
 from qualiclip.bench.tabular import read_index
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
@@ -358,6 +360,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train one variant of QualiCLIP on pristine images.")
     parser.add_argument("variant", help="a key of `variants` in the scale's config")
     Workspace.add_arguments(parser)
+    parser.add_argument("--mirror", type=Path, help="folder whose timm/<model>.safetensors is taken for CLIP's weights")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="checkpoints/<variant>/weights.safetensors")
     args = parser.parse_args()
@@ -369,8 +372,9 @@ def main() -> None:
         device = pick_device(space.config.device)
         # on a CPU the arithmetic has all cores, and a worker would only take one away
         workers = args.threads if device == "cuda" else 0
-        train(space.config.variant(args.variant), files, args.out.parent, device, workers)
-    except (CardError, ValueError, FloatingPointError) as e:
+        with clip_from_mirror(args.mirror):
+            train(space.config.variant(args.variant), files, args.out.parent, device, workers)
+    except (CardError, FetchError, ValueError, FloatingPointError) as e:
         sys.exit(f"error: {e}")
 
 

@@ -30,6 +30,7 @@ METRICS = {
 }
 TESTED = {"srcc": True, "plcc": False, "plcc_logistic": False}  # metric -> whether it is one of ranks
 HOW = {"whole": "whole set", "median": "median over the ten test parts", "official": "official test part"}
+PARTS = {"whole": "all", "official": "official", "median": r"split_\d+"}  # names of the parts behind each
 LEAK, RAW = "†", "‡"
 
 
@@ -59,31 +60,40 @@ class Result:
         """Values of the splits behind a statistic, undefined ones left out."""
         if self.refused or metric not in self._wide:
             return pd.Series(dtype=float)
-        name = {"whole": "all", "official": "official", "median": r"split_\d+"}[how]
-        return self._wide.loc[self._wide.index.str.fullmatch(name), metric].dropna()
+        return self._wide.loc[self._wide.index.str.fullmatch(PARTS[how]), metric].dropna()
 
     def value(self, metric: str, how: str) -> float:
         return float(self.over(metric, how).median())
 
     def n(self, how: str) -> int:
         """Images behind a statistic; of ten test parts, those of the middle one."""
-        name = {"whole": "all", "official": "official", "median": r"split_\d+"}[how]
-        rows = self.metrics[self.metrics["split"].str.fullmatch(name)]
+        rows = self.metrics[self.metrics["split"].str.fullmatch(PARTS[how])]
         return int(rows["n"].median()) if len(rows) else 0
 
     def limits(self, metric: str) -> tuple[float, float]:
         """95% limits of the whole-set value."""
         return self.value(f"{metric}_low", "whole"), self.value(f"{metric}_high", "whole")
 
-    def curve(self) -> correlate.Fit | None:
-        """The logistic of the whole set."""
-        names = ("top", "bottom", "middle", "width")
-        found = [self.value(f"fit_{k}", "whole") for k in names]
-        return correlate.Fit(*found) if np.isfinite(found).all() else None
+    def curve(self, part: str = "all") -> correlate.Fit | None:
+        """The logistic of the whole set; of a method trained within splits, that of a part."""
+        names = [f"fit_{k}" for k in ("top", "bottom", "middle", "width")]
+        row = self._wide.reindex(index=[part if self.method.features else "all"], columns=names).to_numpy(float)[0]
+        return correlate.Fit(*row) if np.isfinite(row).all() else None
 
-    def scores(self, space: Workspace) -> np.ndarray:
-        """Oriented scores of every indexed image, NaN where it has none."""
-        return correlate.orient(read_scores(space.scores(self.method, self.dataset))["score"], self.method)
+    def scores(self, space: Workspace, parts: list[str]) -> np.ndarray:
+        """Oriented scores (parts, n) of every indexed image; NaN where a part has none."""
+        table = read_scores(space.scores(self.method, self.dataset))
+        return np.stack([correlate.orient(correlate.scores_of(table, part), self.method) for part in parts])
+
+    def undefined(self, metric: str, how: str) -> int:
+        """Parts behind a statistic that are large enough, and yet have no value: the scores are constant there."""
+        rows = self.metrics[(self.metrics["metric"] == metric) & (self.metrics["n"] >= correlate.MIN_N)]
+        return int(rows[rows["split"].str.fullmatch(PARTS[how])]["value"].isna().sum())
+
+    def missed(self, index: pd.DataFrame) -> int:
+        """Images that it failed on: of the whole set, or of a test part where each split has a model of its own."""
+        n, parts = self.metrics.groupby("split")["n"].first(), correlate.parts_of(index)
+        return max((int(inside.sum()) - n[name] for name, inside in parts.items() if name in n), default=len(index))
 
 
 def statistic_of(index: pd.DataFrame, wanted: str) -> str:
@@ -115,6 +125,12 @@ class Column:
             if np.isfinite(v) and not self.found[name].method.labels and (leaks_compete or not self.found[name].leaked)
         }
 
+    def _compared(self, name: str, space: Workspace, parts: list[str]) -> np.ndarray:
+        """The scores (parts, n) of one method that the metric correlates with the labels."""
+        scores = self.found[name].scores(space, parts)
+        curves = [self.found[name].curve(part) if self.metric == "plcc_logistic" else None for part in parts]
+        return np.stack([c.direction * c(s) if c else s for c, s in zip(curves, scores, strict=True)])
+
     def marks(self, space: Workspace, index: pd.DataFrame, leaks_compete: bool) -> dict[str, str]:
         """Method -> best or second."""
         values = self.competing(leaks_compete)
@@ -123,13 +139,10 @@ class Column:
         best = max(values, key=values.__getitem__)
         top = {name for name, v in values.items() if v == values[best]}
         if self.metric in TESTED and len(values) > 1:
-            scores = {}
-            for name in values:
-                s, curve = self.found[name].scores(space), self.found[name].curve()
-                scores[name] = curve.direction * curve(s) if self.metric == "plcc_logistic" and curve else s
             parts = correlate.parts_of(index)
             chosen = {"whole": ["all"], "official": ["official"]}
             names = chosen.get(self.how) or [p for p in parts if p.startswith("split_")]
+            scores = {name: self._compared(name, space, names) for name in values}
             labels = correlate.orient_labels(index["mos"], self.dataset)
             top |= not_worse(scores, labels, best, [parts[p] for p in names], TESTED[self.metric])
         rest = {name: v for name, v in values.items() if name not in top}
@@ -191,13 +204,14 @@ def _add(table: Table, column: Column, methods: list[str]) -> None:
         if column.metric in ("plcc_logistic", "rmse") and unfitted:
             table.flags[i, column.title] = table.flags.get((i, column.title), "") + RAW
     have = [column.found.get(m) for m in methods]
+    extra = {}
     if column.how == "median":
-        extra = {"sd": [float(r.over(column.metric, "median").std(ddof=1)) if r else np.nan for r in have]}
-    elif column.how == "whole" and column.metric in correlate.LIMITS:
+        extra["sd"] = [float(r.over(column.metric, "median").std(ddof=1)) if r else np.nan for r in have]
+    if column.how != "whole":
+        extra["whole set"] = [r.value(column.metric, "whole") if r else np.nan for r in have]
+    if column.metric in correlate.LIMITS:
         limits = [r.limits(column.metric) if r else (np.nan, np.nan) for r in have]
-        extra = {"low": [low for low, _ in limits], "high": [high for _, high in limits]}
-    else:
-        extra = {}
+        extra |= {"low": [low for low, _ in limits], "high": [high for _, high in limits]}
     for name, values in extra.items():
         table.extra[f"{column.title} {name}"] = values
 
@@ -215,9 +229,14 @@ def _notes(card: TableCard, found: list[Result], sets: dict, indexes: dict, hows
     for r in found:
         if r.refused:
             refused.setdefault((r.method.title, r.refused), []).append(r.dataset.title)
-        elif failed := len(indexes[r.dataset.name]) - r.n("whole"):
+        elif failed := r.missed(indexes[r.dataset.name]):
             notes.append(f"{r.method.title} failed on {failed} images of {r.dataset.title}, which are left out.")
+        how = hows[r.dataset.name]
+        if np.isfinite(r.value("srcc", how)) and (undefined := r.undefined("srcc", how)):
+            notes.append(f"{r.method.title} is undefined (constant) on {undefined} test parts of {r.dataset.title}.")
     notes += [f"{title} on {', '.join(on)}: not run: {why}" for (title, why), on in refused.items()]
+    if within := sorted({r.method.title for r in found if r.method.features}):
+        notes.append(f"Trained here on the train part of each split, tested on its test part: {', '.join(within)}.")
     if leaked := [f"{r.method.title} on {r.dataset.title}" for r in found if r.leaked]:
         rest = "" if card.pairs == "trained on" else ", and does not compete"
         notes.append(f"{LEAK} has seen human labels of that set{rest}: {'; '.join(leaked)}.")
@@ -242,11 +261,13 @@ def _deviation(r: Result, found: list[Result], metric: str, how: str, space: Wor
     if not r.method.variant:
         return 0.0
     like = space.config.variant(r.method.variant).model_copy(update={"seed": 0})
+    made = ("module", "features", "arguments")  # of the variant's encoder
     values = [
         other.value(metric, how)
         for other in found
         if other.dataset == r.dataset
         and other.method.variant
+        and all(getattr(other.method, k) == getattr(r.method, k) for k in made)
         and space.config.variant(other.method.variant).model_copy(update={"seed": 0}) == like
     ]
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
@@ -257,9 +278,9 @@ def _reported(card: TableCard, space: Workspace, found: list[Result], hows: dict
     rows, statuses = [], []
     for r in sorted(found, key=lambda r: (r.dataset.title.casefold(), r.method.title.casefold())):
         name, references = r.dataset.name, 0
-        whole = len(indexes[name]) == r.dataset.images.count == r.n("whole")
-        incomplete = "" if whole else f"{r.n('whole')} of {r.dataset.images.count} images"
-        train = space.config.variant(r.method.variant) if r.method.variant else None
+        scored = len(indexes[name]) - r.missed(indexes[name])
+        incomplete = "" if scored == r.dataset.images.count else f"{scored} of {r.dataset.images.count} images"
+        train = space.config.variant(variant) if (variant := space.variant_of(r.method)) else None
         for metric in METRICS:
             for _, theirs in reported.references(card.reported, r.method, r.dataset, metric).iterrows():
                 how = hows[name] if theirs["statistic"] == "other" else theirs["statistic"]

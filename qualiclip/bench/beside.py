@@ -8,7 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qualiclip.bench.cards import CardError
+from qualiclip.bench.card import CardError
+
+
+class NotRun(RuntimeError):
+    """A method that cannot be run here (its weights cannot be had); the message says why."""
 
 
 def load_function(reference: str, folder: Path) -> Callable[..., Any]:

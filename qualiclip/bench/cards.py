@@ -1,51 +1,24 @@
-"""Cards and configs: what a YAML file may say, checked before any job starts.
+"""What a card or a config may say, checked before any job starts.
 
 A card describes a dataset (datasets/), a method (baselines/), a table or a figure (workflow/).
-A config (workflow/config/) describes a scale. Unknown keys are errors that name the file, the key
-and the allowed keys. Nothing here imports torch.
+A config (workflow/config/) describes a scale. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from qualiclip.bench.card import Card, Strict, digest, parse, read_yaml
 from qualiclip.config import TrainConfig
-
-NAME = re.compile(r"[a-z0-9][a-z0-9_+-]*")
-M = TypeVar("M", bound=BaseModel)
 
 Range = tuple[float | None, float | None]
 Scale = Literal["mini", "scratch", "paper"]
 DatasetFamily = Literal["authentic", "restoration", "generated", "synthetic", "pristine"]
 MethodFamily = Literal["opinion-unaware", "supervised", "control", "ablation"]
-
-
-class CardError(ValueError):
-    """A card or config that cannot be used; the message names the file, the key and the remedy."""
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Card(Strict):
-    """What all cards share. `name` is the file's stem, `path` the file; neither is written inside."""
-
-    name: str = Field(exclude=True)
-    path: Path = Field(exclude=True)
-    title: str = Field(description="as printed in tables")
-
-    def sibling(self, file: str) -> Path:
-        """A file that lies beside the card."""
-        return self.path.parent / file
 
 
 class Download(Strict):
@@ -60,6 +33,9 @@ class Download(Strict):
     extract: bool = Field(False, description="unpack into raw/<dataset>/ (zip, tar, tgz)")
     either: str | None = Field(
         None, description="files that share this word hold the same: one of them is enough, the first that can be had"
+    )
+    labels_only: bool = Field(
+        False, description="a label table that stands in for the files of its `either` where labels_only names the set"
     )
     mirror: str | None = Field(None, description="a second place in the mirror, for a file that several sets share")
 
@@ -148,7 +124,7 @@ class Official(Strict):
 
     column: str = Field(description="its column; `file` is the name of the label file that a row comes from")
     train: list[str] = Field(description="values that mean the part")
-    val: list[str] = []
+    val: list[str] = Field([], description="may be empty")
     test: list[str]
     counts: tuple[int, int, int] = Field(description="images of train, val and test; checked")
 
@@ -171,7 +147,7 @@ class Splits(Strict):
 class DatasetCard(Card):
     family: DatasetFamily
     scales: list[Scale] = Field(["mini", "scratch", "paper"], description="scales that use it unasked")
-    files: list[Download] = []
+    files: list[Download] = Field([], description="its release")
     make: Make | None = None
     folder: Path | None = Field(None, description="a folder of your own, linked in place of a download")
     labels: Labels | None = Field(None, description="null for a pristine set")
@@ -191,9 +167,15 @@ class DatasetCard(Card):
     def human(self) -> bool:
         return self.labels is not None and self.labels.kind == "human opinions"
 
-    def raw_digest(self) -> str:
+    def wanted_files(self, labels_only: bool) -> list[Download]:
+        """The files to fetch: the release, or what stands in for it where only labels are asked for."""
+        alone = {f.either for f in self.files if f.labels_only} if labels_only else set()
+        return [f for f in self.files if f.labels_only == (f.either in alone)]
+
+    def raw_digest(self, labels_only: bool = False) -> str:
         """Digest of what determines the raw folder: a changed citation is not in it."""
-        return digest(self.model_dump(include={"files", "make", "folder"}))
+        files = [f.model_dump() for f in self.wanted_files(labels_only)]
+        return digest([files, self.model_dump(include={"make", "folder"})])
 
     def index_digest(self) -> str:
         """Digest of what determines the index."""
@@ -205,7 +187,7 @@ class InputPolicy(Strict):
 
     shorter_side: int | None = Field(None, gt=0, description="resize, bicubic, px")
     batch: int = Field(1, ge=1, description="images of one size scored together, where that changes no score")
-    device: Literal["any", "cpu"] = Field("any", description="cpu: also where there is a GPU")
+    device: Literal["any", "cpu", "cuda"] = Field("any", description="cpu: also beside a GPU; cuda: on one alone")
     precision: Literal["float32", "float16", "bfloat16"] = Field("float32", description="autocast on a GPU")
     seed: int = Field(0, ge=0, description="of a method that draws random numbers, anew for every batch")
 
@@ -254,26 +236,35 @@ class MethodCard(Card):
     arguments: dict[str, Any] = Field({}, description="keyword arguments of the module's class")
     fit: bool = Field(False, description="the class has fit(files, out), run once on pristine photos: fitted=<out>")
     labels: bool = Field(False, description="controls only: the class is made with labels=<index of the dataset>")
+    features: str | None = Field(
+        None, description="the class is trained within each split, on features of this card's encoder (a variant)"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> MethodCard:
         trained = bool(self.variant) and not self.module
         if sum(map(bool, (self.pyiqa, self.module, trained, self.scores, self.rule, self.not_run))) != 1:
             raise ValueError("give exactly one source: pyiqa, module, variant, scores, rule or not_run")
-        if (self.arguments or self.fit or self.labels) and not self.module:
-            raise ValueError("arguments, fit and labels belong to a module")
+        if (self.arguments or self.fit or self.labels or self.features) and not self.module:
+            raise ValueError("arguments, fit, labels and features belong to a module")
+        if self.features and (self.fit or self.labels or not self.higher_better):
+            raise ValueError("with features there is no fit and no labels, and higher is better: labels come so signed")
         if self.labels and self.family != "control":
             raise ValueError("only a control may see the labels of what it scores")
         return self
 
     def score_digest(self) -> str:
         """Digest of what determines the scores: title, citation and licence are not in it."""
-        source = {"input", "pyiqa", "module", "variant", "scores", "not_run", "arguments", "fit", "labels"}
+        source = {"input", "pyiqa", "module", "variant", "scores", "not_run", "arguments", "fit", "labels", "features"}
         return digest(self.model_dump(include=source))
+
+    def learns_from(self, dataset: DatasetCard) -> bool:
+        """Whether it was trained on this dataset's labels, or is trained here on the train part of each split."""
+        return bool(self.features) or dataset.name in self.trained_on
 
     def has_seen(self, dataset: DatasetCard) -> bool:
         """Whether scores on this dataset are no zero-shot result: its human labels were used, or are being used."""
-        return self.labels or dataset.name in self.trained_on
+        return self.labels or self.learns_from(dataset)
 
     def wanted(self, dataset: str | None) -> list[str]:
         """Files, as they would lie in the mirror, that scoring this dataset, or the fit, may have to fetch."""
@@ -301,7 +292,7 @@ class TableCard(Card):
     pairs: Literal["all", "trained on", "not trained on"] = Field(
         "all", description="keep a method's result on the sets it was trained on, on the others, or on all"
     )
-    metrics: list[Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]] = ["srcc", "plcc_logistic"]
+    metrics: list[Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]] = Field(["srcc", "plcc_logistic"])
     statistic: Literal["whole", "median", "official"] = Field(
         "whole", description="whole set, median over the ten test splits, or the official test part"
     )
@@ -323,9 +314,16 @@ class TableCard(Card):
 
 
 FigureKind = Literal[
-    "score_vs_intensity", "gmad", "overview", "degradation_levels", "degradation_sheet", "gradcam", "embeddings"
+    "score_vs_intensity",
+    "gmad",
+    "overview",
+    "degradation_levels",
+    "degradation_sheet",
+    "gradcam",
+    "embeddings",
+    "training",
 ]
-LEAST_METHODS = {"score_vs_intensity": 1, "gmad": 2, "gradcam": 1, "embeddings": 1}
+LEAST_METHODS = {"score_vs_intensity": 1, "gmad": 2, "gradcam": 1, "embeddings": 1, "training": 1}
 
 
 class FigureCard(Card):
@@ -379,74 +377,6 @@ class ScaleConfig(Strict):
     def variant(self, name: str) -> TrainConfig:
         """The training config of one variant."""
         return TrainConfig(**{**self.train, **self.variants[name]})
-
-
-def digest(value: Any) -> str:
-    """Short SHA-256 of anything JSON can hold."""
-    text = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
-    lines = []
-    for e in error.errors():
-        where = ".".join(str(p) for p in e["loc"])
-        line = f"{path}: {where + ': ' if where else ''}{e['msg']}"
-        if e["type"] == "extra_forbidden":
-            owner = _owner(model, e["loc"][:-1])
-            allowed = sorted(set(owner.model_fields) - {"name", "path"}) if owner else []
-            line = f"{path}: unknown key '{where}'; allowed keys: {', '.join(allowed)}"
-        lines.append(line)
-    return "\n".join(lines)
-
-
-def _owner(model: type[BaseModel], loc: tuple) -> type[BaseModel] | None:
-    """The model that the location inside `model` belongs to."""
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        nested = [t for t in _types(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
-        if not nested:
-            return None
-        model = nested[0]
-    return model
-
-
-def _types(annotation: Any) -> list[Any]:
-    args = getattr(annotation, "__args__", ())
-    return [annotation] if not args else [t for a in args for t in _types(a)]
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
-        raise CardError(f"{path}: {e}") from e
-    if not isinstance(content, dict):
-        raise CardError(f"{path}: expected keys and values, found {type(content).__name__}")
-    return content
-
-
-def parse(model: type[M], path: Path, content: dict[str, Any]) -> M:
-    """Validate `content` of the file `path`. Raises CardError with every problem, one a line."""
-    try:
-        return model(**content)
-    except ValidationError as e:
-        raise CardError(_explain(path, e, model)) from None
-
-
-def read_card(model: type[M], path: Path) -> M:
-    """Read one card. Raises CardError."""
-    if not NAME.fullmatch(path.stem):
-        raise CardError(f"{path}: a card's name is lower case letters, digits, '_', '-', '+', not {path.stem!r}")
-    return parse(model, path, {**read_yaml(path), "name": path.stem, "path": path})
-
-
-@cache
-def read_cards(model: type[M], folder: Path) -> dict[str, M]:
-    """All cards of a folder by name, found by glob."""
-    return {p.stem: read_card(model, p) for p in sorted(folder.glob("*.yaml"))}
 
 
 def read_config(path: Path, overrides: dict[str, Any] | None = None) -> ScaleConfig:

@@ -1,9 +1,10 @@
 """Correlations of a score file with the labels of its dataset.
 
 `python -m qualiclip.bench.correlate baselines/piqe.yaml datasets/agiqa3k.yaml --scores ... --index ...`
-Columns: split (all, split_00 .. split_09 and official: test parts), metric, value, n. Signed: 1 is a perfect
-method, -1 a perfect one with its direction stated wrongly. Undefined values (constant scores or labels,
-fewer than `MIN_N` images) are empty. `<metric>_low` and `<metric>_high` are 95% confidence limits.
+Columns: split (all, split_00 .. split_09 and official: test parts), metric, value, n. A method that is trained
+within each split has no value of `all`. Signed: 1 is a perfect method, -1 a perfect one with its direction
+stated wrongly. Undefined values (constant scores or labels, fewer than `MIN_N` images) are empty.
+`<metric>_low` and `<metric>_high` are 95% confidence limits.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
 from scipy.stats import bootstrap, kendalltau, norm, pearsonr, spearmanr
 
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import atomic, command
-from qualiclip.bench.tabular import read_index, read_scores
+from qualiclip.bench.tabular import SCORES, read_index, read_scores
 
 MIN_N = 10
 MIN_GROUP = 3
@@ -75,6 +77,7 @@ def fit(score: np.ndarray, mos: np.ndarray) -> Fit | None:
         for ends in ((mos.max(), mos.min()), (mos.min(), mos.max())):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", OptimizeWarning)  # the covariance, which is not used
+                warnings.filterwarnings("ignore", "overflow encountered in matmul", RuntimeWarning)  # likewise
                 try:
                     p, _ = curve_fit(logistic, x, mos, p0=[*ends, 0.0, width], jac=_jacobian, maxfev=2000)
                 except RuntimeError:  # this start did not converge
@@ -182,14 +185,16 @@ def correlations(
     scores: pd.DataFrame, index: pd.DataFrame, method: MethodCard, dataset: DatasetCard, resamples: int = 0
 ) -> Iterator[tuple[str, str, float, int]]:
     """(split, metric, value, n) of a score file whose rows are those of the index."""
-    s, mos = orient(scores["score"], method), orient_labels(index["mos"], dataset)
-    scored = np.isfinite(s)
+    mos, within = orient_labels(index["mos"], dataset), bool(own_splits(scores))
     for split, inside in parts_of(index).items():
-        rows = inside & scored
+        if split == "all" and within:
+            continue  # each split has a model of its own, none of them is one of the whole set
+        s = orient(scores_of(scores, split), method)
+        rows = inside & np.isfinite(s)
         values, curve = _measures(s[rows], mos[rows])
         if "group" in index:
             values["srcc_within_group"] = group_srcc(s[rows], mos[rows], index["group"].to_numpy()[rows])
-        if split == "all" and curve:  # what draws the curve of the whole set
+        if curve and (split == "all" or within):  # what draws the curve
             values |= {f"fit_{k}": v for k, v in vars(curve).items()}
         if split == "all" and resamples and np.isfinite(values["srcc"]):
             for metric in ("srcc", "plcc"):
@@ -214,14 +219,32 @@ def metrics_of(
     if len(reasons) == 1 and str(reasons[0]).startswith("not run: "):
         rows: list = [("not run", reasons[0].removeprefix("not run: "), np.nan, 0)]
     else:
-        check(table, scores, allow_errors)
+        check(table, images, scores, allow_errors)
         rows = list(correlations(table, images, method, dataset, resamples))
     return pd.DataFrame(rows, columns=["split", "metric", "value", "n"])
 
 
-def check(scores: pd.DataFrame, scores_path: Path, allow_errors: bool) -> None:
-    """Raises ValueError for a score file with failed rows."""
-    failed = scores[scores["score"].isna()]
+def own_splits(scores: pd.DataFrame) -> list[str]:
+    """Columns of a score file with a model's scores for each split."""
+    return [c for c in scores if c not in SCORES]
+
+
+def scores_of(scores: pd.DataFrame, part: str) -> pd.Series:
+    """Scores behind a part of `parts_of`: those of the split's own model, where the file has them."""
+    column = "split_official" if part == "official" else part
+    return scores[column] if column in scores else scores["score"]
+
+
+def check(scores: pd.DataFrame, index: pd.DataFrame, scores_path: Path, allow_errors: bool) -> None:
+    """Raises ValueError for a score file that scores images that a split's model was trained on, or has failed rows."""
+    missing, own = scores["score"].isna(), own_splits(scores)
+    if own:
+        inside, has = index[own] == "test", scores[own].notna()
+        outside = scores["image"][(has & ~inside).any(axis=1) | ~missing]
+        if len(outside):
+            raise ValueError(f"{scores_path}: {outside.iloc[0]} has a score outside of the test parts that it is in")
+        missing = (inside & ~has).any(axis=1)
+    failed = scores[missing]
     if len(failed) and not allow_errors:
         first = "; ".join(f"{r.image}: {r.error}" for r in failed.head(3).itertuples())
         raise ValueError(

@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from qualiclip.bench import photos, provenance
-from qualiclip.bench.cards import CardError, DatasetCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.tensors import to_image

@@ -19,7 +19,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from qualiclip.bench import provenance
-from qualiclip.bench.cards import CardError, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import MethodCard
 from qualiclip.bench.files import command, write_text
 from qualiclip.bench.methods import Batch, Method, NotRun, create
 from qualiclip.tensors import pick_device, to_image

@@ -19,7 +19,8 @@ from filelock import FileLock
 
 from qualiclip.bench.archive import extract
 from qualiclip.bench.beside import load_function
-from qualiclip.bench.cards import CardError, DatasetCard, Download, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, Download
 from qualiclip.bench.download import FetchError, download
 from qualiclip.bench.files import atomic_folder, command, sha256, write_text
 
@@ -126,16 +127,17 @@ def link(folder: Path, target: Path) -> None:
         (target / entry.name).symlink_to(entry.resolve())
 
 
-def fetch(card: DatasetCard, raw: Path, mirror: Path | None) -> Path:
-    """Make raw/<dataset>/ whole; returns its manifest. Raises FetchError."""
+def fetch(card: DatasetCard, raw: Path, mirror: Path | None, labels_only: bool = False) -> Path:
+    """Make raw/<dataset>/ whole, or its labels alone; returns its manifest. Raises FetchError."""
     manifest = raw / card.name / MANIFEST
     store, digests = raw / ".downloads" / card.name, raw / ".digests"
+    files, digest = card.wanted_files(labels_only), card.raw_digest(labels_only)
     with only_one(raw / ".locks" / f"{card.name}.lock"):
-        if card.files and manifest.is_file() and json.loads(manifest.read_text())["digest"] == card.raw_digest():
+        if card.files and manifest.is_file() and json.loads(manifest.read_text())["digest"] == digest:
             return manifest  # another job has brought it meanwhile
         came: dict[Path, tuple[str, Download]] = {}
         with atomic_folder(manifest.parent) as target:
-            for items in choices(card.files):
+            for items in choices(files):
                 item, path, found = first_of(card.name, items, store, digests, mirror)
                 came[record_of(card.name, item, digests)] = found, item
                 if item.extract:
@@ -148,8 +150,8 @@ def fetch(card: DatasetCard, raw: Path, mirror: Path | None) -> Path:
                 make(target, *(raw / n for n in card.make.needs), **card.make.arguments)
             if card.folder:
                 link(card.folder, target)
-            files = {item.filename: found for found, item in came.values()}
-            facts = {"dataset": card.name, "digest": card.raw_digest(), "sha256": files}
+            sums = {item.filename: found for found, item in came.values()}
+            facts = {"dataset": card.name, "digest": digest, "sha256": sums}
             (target / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
         for record, (found, item) in came.items():
             remember(found, item, record)
@@ -162,9 +164,12 @@ def main() -> None:
     parser.add_argument("card", type=Path, help="datasets/<name>.yaml")
     parser.add_argument("--raw", type=Path, required=True, help="raw root; the set goes to RAW/<name>/")
     parser.add_argument("--mirror", type=Path, help="folder whose <name>/<file> is taken in place of the network")
+    parser.add_argument(
+        "--labels-only", action="store_true", help="no images, where the card has a label table of its own"
+    )
     args = parser.parse_args()
     try:
-        print(fetch(read_card(DatasetCard, args.card), args.raw, args.mirror))
+        print(fetch(read_card(DatasetCard, args.card), args.raw, args.mirror, args.labels_only))
     except (CardError, FetchError) as e:
         sys.exit(f"error: {e}")
 

@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from qualiclip.bench import correlate, gmad, provenance, sheets
-from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard
 from qualiclip.bench.files import atomic, command, write_text
 from qualiclip.bench.sheets import COLORS, MARKERS
 from qualiclip.bench.table import labels_note
@@ -131,6 +132,7 @@ KINDS = {
     "degradation_sheet": sheets.degradation_sheet,
     "gradcam": sheets.gradcam,
     "embeddings": sheets.embeddings,
+    "training": sheets.training,
 }
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from qualiclip.bench import provenance
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import NotRun, create
 from qualiclip.bench.tabular import read_index

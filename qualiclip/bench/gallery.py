@@ -12,7 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from qualiclip.bench import agreement, correlate, gmad
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.figures import compete
 from qualiclip.bench.table import Table, labels_note
 from qualiclip.bench.tabular import read_index, read_scores
@@ -142,7 +143,7 @@ def gmad_ranking(space: Workspace, found: list[agreement.Result]) -> Table | Non
     """The global gMAD ranking of all methods scored on the gMAD set; None for fewer than three."""
     d = space.all_datasets[space.config.gmad]
     here = [r for r in found if r.dataset == d and not r.refused and r.method.family != "ablation"]
-    scores = {r.method.name: r.scores(space) for r in here}
+    scores = {r.method.name: r.scores(space, ["all"])[0] for r in here}
     if len(scores) < 3:
         return None
     scored = np.logical_and.reduce([np.isfinite(s) for s in scores.values()])

@@ -18,7 +18,8 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from qualiclip.bench.cards import CardError, DatasetCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard
 from qualiclip.bench.files import atomic, command
 from qualiclip.bench.labels import DatasetError, read_labels, some, without_twins
 from qualiclip.bench.splits import attach

@@ -6,8 +6,9 @@ asks for besides (`arguments`, `fit`, `labels`, `variant`) reaches its class as 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,15 +16,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from qualiclip.bench.beside import load_function
-from qualiclip.bench.cards import CardError, MethodCard
+from qualiclip.bench.beside import NotRun, load_function
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import MethodCard
 from qualiclip.bench.download import FetchError
+from qualiclip.bench.fetch import only_one
 from qualiclip.bench.files import DamagedFile
 from qualiclip.bench.libraries import from_mirror
-
-
-class NotRun(RuntimeError):
-    """A method that cannot be run here (its weights cannot be had); the message says why."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,17 @@ def weights_or_not_run(mirror: Path | None) -> Iterator[None]:
         raise NotRun(f"its weights could not be loaded: {type(e).__name__}: {first}") from e
 
 
+def one_at_a_time(metric: str) -> AbstractContextManager:
+    """A lock on the making of one metric of pyiqa: LIQE keeps its prompts in the cache, and reads half a file there.
+
+    Where the cache cannot be written nothing is, and there is no need of a lock.
+    """
+    cache = Path(torch.hub.get_dir()) / "pyiqa"
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    return only_one(cache / f".{metric}.lock") if os.access(cache, os.W_OK) else nullcontext()
+
+
 class PyiqaMethod:
     """A metric of pyiqa by its name there."""
 
@@ -67,7 +77,8 @@ class PyiqaMethod:
 
         if self.metric not in pyiqa.list_models():
             raise CardError(f"pyiqa has no metric {self.metric!r}")
-        with weights_or_not_run(self.mirror):
+        # LIQE encodes 495 prompts when it is made: with gradients that takes more than 16 GB
+        with one_at_a_time(self.metric), weights_or_not_run(self.mirror), torch.no_grad():
             self.model = pyiqa.create_metric(self.metric, device=torch.device(device))
 
     def score(self, batch: Batch) -> Tensor:
@@ -91,6 +102,10 @@ class VariantMethod:
     def score(self, batch: Batch) -> Tensor:
         return self.model.score(batch.images)
 
+    def features(self, batch: Batch) -> Tensor:
+        """(B, D) unit features of its encoder."""
+        return self.model.encode(batch.images)
+
 
 class Refused:
     """A method whose card says why it cannot be run."""
@@ -111,8 +126,12 @@ def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None
     checkpoint: folder of the card's variant. given: what the card's `fit` and `labels` ask for (fitted=file,
     labels=index). Raises CardError for a source that has no runner, or a class that takes no such arguments.
     """
+    if card.features:
+        raise CardError(f"{card.path}: it is trained within each split of a set, and has no score of a single photo")
     if card.not_run:
         return Refused(card.not_run)
+    if card.input.device == "cuda" and not torch.cuda.is_available():
+        return Refused("it runs on a GPU alone, and there is none here")
     if card.pyiqa:
         return PyiqaMethod(card.pyiqa, mirror)
     if card.module:

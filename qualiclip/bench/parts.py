@@ -30,17 +30,27 @@ class Parts:
     An image that failed is not taken up from an earlier run but tried again.
     """
 
+    suffix = ".csv"
+
     def __init__(self, folder: Path | None, seconds: float = SECONDS):
         self.folder, self.seconds = folder, seconds
         self.rows: dict[int, Row] = {}
         self.fresh: list[Row] = []
         self.written = time.monotonic()
         self.files = 0
-        # not `*.csv`: that takes in what a kill in the middle of writing leaves, .<name>.<random>.csv
-        for path in sorted(folder.glob("[0-9]*.csv")) if folder and folder.is_dir() else []:
-            table = pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values={"score": [""]})
-            self.rows |= {r.row: Row(r.row, r.score, "") for r in table.itertuples() if not r.error}
+        # not any name: that takes in what a kill in the middle of writing leaves, .<name>.<random>.csv
+        for path in sorted(folder.glob(f"[0-9]*{self.suffix}")) if folder and folder.is_dir() else []:
+            self.rows |= {r.row: r for r in self.read(path) if not r.error}
             self.files = max(self.files, int(path.stem.partition("-")[0]) + 1)
+
+    def read(self, path: Path) -> list[Row]:
+        """The rows of one part."""
+        table = pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values={"score": [""]})
+        return [Row(r.row, r.score, r.error) for r in table.itertuples()]
+
+    def save(self, path: Path, rows: list[Row]) -> None:
+        """Write rows as one part."""
+        pd.DataFrame(rows, columns=Row._fields).to_csv(path, index=False)
 
     def done(self) -> set[int]:
         return set(self.rows)
@@ -56,8 +66,8 @@ class Parts:
         """Write what is not yet on disk as one more part."""
         if self.folder and self.fresh:
             # with the process in its name: a job that a killed run left behind may be writing parts of its own
-            with atomic(self.folder / f"{self.files:06d}-{os.getpid()}.csv") as temporary:
-                pd.DataFrame(self.fresh, columns=Row._fields).to_csv(temporary, index=False)
+            with atomic(self.folder / f"{self.files:06d}-{os.getpid()}{self.suffix}") as temporary:
+                self.save(temporary, self.fresh)
             self.files += 1
         self.fresh, self.written = [], time.monotonic()
 

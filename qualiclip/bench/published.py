@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from qualiclip.bench import provenance
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, PublishedScores, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.tabular import read_index
 

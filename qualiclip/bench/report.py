@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qualiclip.bench import agreement, gallery, provenance
-from qualiclip.bench.cards import CardError
+from qualiclip.bench.card import CardError
 from qualiclip.bench.files import command, read_json, write_text
 from qualiclip.bench.table import Table
 from qualiclip.bench.tables import render as render_table
@@ -76,8 +76,9 @@ def render(space: Workspace) -> str:
     page.filters["finite"] = lambda v: v is not None and math.isfinite(v)
     tables = {c.name: _html(render_table(c, space)) for c in space.all_tables.values()}
     found = agreement.results(space, space.scored())
-    sets, board = gallery.leaderboard(found)
-    ranking = gallery.gmad_ranking(space, found)
+    whole = [r for r in found if not r.method.features]  # with one model of a whole set
+    sets, board = gallery.leaderboard(whole)
+    ranking = gallery.gmad_ranking(space, whole)
     seconds: dict[str, float] = {}
     scores = _scores(space)
     for row in scores:
@@ -92,7 +93,7 @@ def render(space: Workspace) -> str:
         left_out=space.figures_left_out(),
         competitions=gallery.competitions(space),
         ranking=_html(ranking) if ranking else None,
-        scatter=gallery.scatter(space, [r for r in found if r.method.family != "ablation"]),
+        scatter=gallery.scatter(space, [r for r in whole if r.method.family != "ablation"]),
         methods=space.methods(),
         seconds=seconds,
         training=_training(space),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.config import TrainConfig
 
 REPORTED = Path("workflow/reported")
@@ -55,7 +56,7 @@ def references(files: list[str], m: MethodCard, d: DatasetCard, metric: str) -> 
 
 def tolerance(m: MethodCard, deviation: float = 0.0) -> float:
     """Allowed difference in a correlation; `deviation`: of a trained method, over its seeds."""
-    if m.variant:
+    if m.variant or m.features:
         return max(RETRAINED, 2 * deviation)
     return RELEASED if m.pyiqa or m.scores else PORTED
 
@@ -72,7 +73,8 @@ def status(
         return "other protocol", theirs["protocol"]
     if incomplete:
         return "other protocol", incomplete
-    changed = [k for k in TrainConfig.model_fields if train and getattr(train, k) != getattr(TrainConfig(), k)]
+    theirs_train = TrainConfig(epochs=None, steps=0) if train and train.steps == 0 else TrainConfig()  # or as it came
+    changed = [k for k in TrainConfig.model_fields if train and getattr(train, k) != getattr(theirs_train, k)]
     changed = [k for k in changed if k not in NOT_THE_METHOD]
     if changed:
         return "other protocol", f"trained with other {', '.join(changed)}"

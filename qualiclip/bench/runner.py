@@ -16,9 +16,11 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
@@ -27,7 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from qualiclip.bench import provenance, shards
-from qualiclip.bench.cards import CardError, DatasetCard, InputPolicy, MethodCard, digest, read_card
+from qualiclip.bench.card import CardError, digest, read_card
+from qualiclip.bench.cards import DatasetCard, InputPolicy, MethodCard
 from qualiclip.bench.code import ROOT, closure, sources
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
@@ -117,7 +120,7 @@ class Scorer:
             memory = _out_of_memory(e)
         else:
             return [
-                Row(row, score, "") if math.isfinite(score) else Row(row, None, f"the score is {score}")
+                Row(row, score, "") if np.isfinite(score).all() else Row(row, None, f"the score is {score}")
                 for row, score in zip(rows, scores, strict=True)
             ]
         if memory:  # outside of the handler, whose traceback would keep the batch's tensors alive
@@ -133,10 +136,29 @@ class Scorer:
         dtype = PRECISION.get(self.policy.precision) if self.device == "cuda" else None
         with torch.autocast("cuda", dtype) if dtype else nullcontext():
             batch = Batch(images, [self.names[r] for r in rows], [self.files[r] for r in rows])
-            scores = self.method.score(batch).double().flatten().tolist()
+            scores = self.values(batch)
         if len(scores) != len(rows):
             raise RuntimeError(f"{len(scores)} scores for {len(rows)} images")
         return scores
+
+    def values(self, batch: Batch) -> list[float]:
+        """What an image's row holds."""
+        return self.method.score(batch).double().flatten().tolist()
+
+
+def work(scorer: Scorer, dataset: DatasetCard, todo: list[list[int]], workers: int) -> Iterator[list[Row]]:
+    """The rows of the batches `todo`, as they are finished; `workers` as in `run`."""
+    near = scorer.device == "cpu" and workers > 0  # score where the image is read
+    loader = DataLoader(
+        Images(scorer.files, dataset, scorer.policy),
+        batch_sampler=todo,
+        collate_fn=scorer if near else list,
+        num_workers=workers,
+        worker_init_fn=lambda _: torch.set_num_threads(1),
+        multiprocessing_context="fork" if workers else None,  # workers share the loaded weights
+    )
+    for items in loader:
+        yield items if near else scorer(items)
 
 
 def run(
@@ -167,19 +189,9 @@ def run(
     parts = parts or Parts(None)
     todo = batches(index, card.input.batch, parts.done() | set(index.index.difference(here.index)))
     scorer = Scorer(method, index, files, device, card.input)
-    near = device == "cpu" and workers > 0  # score where the image is read
-    loader = DataLoader(
-        Images(files, dataset, card.input),
-        batch_sampler=todo,
-        collate_fn=scorer if near else list,
-        num_workers=workers,
-        worker_init_fn=lambda _: torch.set_num_threads(1),
-        multiprocessing_context="fork" if workers else None,  # workers share the loaded weights
-    )
     bar = tqdm(total=len(here), initial=len(parts.done()), desc=f"{card.name} on {dataset.name}", unit="image")
     try:
-        for items in loader:
-            rows = items if near else scorer(items)
+        for rows in work(scorer, dataset, todo, workers):
             parts.add(rows)
             bar.update(len(rows))
     finally:
@@ -195,9 +207,9 @@ def oriented(index: pd.DataFrame, dataset: DatasetCard) -> pd.DataFrame:
     return index.assign(mos=index["mos"] * (1 if dataset.labels.higher_better else -1))
 
 
-def key(card: MethodCard, dataset: DatasetCard, inputs: list[Path]) -> str:
-    """Digest of all that determines the scores: parts of another key are not taken up."""
-    code = {*sources("qualiclip.bench.runner")}
+def key(card: MethodCard, dataset: DatasetCard, inputs: list[Path], module: str = "qualiclip.bench.runner") -> str:
+    """Digest of all that determines what `module` makes: parts of another key are not taken up."""
+    code = {*sources(module)}
     code |= set(closure(card.sibling(card.module.partition(":")[0]))) if card.module else set()
     files = [sha256(ROOT / f) for f in sorted(code)] + [sha256(f) for f in inputs]
     return digest([card.score_digest(), dataset.resize, files, provenance.packages()])

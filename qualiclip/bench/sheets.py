@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,10 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from sklearn.manifold import TSNE
 
-from qualiclip.bench.cards import CardError, FigureCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import FigureCard
 from qualiclip.bench.workspace import Workspace
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
+TERMS = {"consistency": "$L_{cons}$", "positive": "$L_{pos}$", "negative": "$L_{neg}$"}
 MARKERS = ["o", "s", "^", "v", "D", "P", "X"]
 
 
@@ -115,6 +119,31 @@ def embeddings(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame
         for ax in (by_group, by_level):
             _bare(ax)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=7)
+    return fig, pd.concat(parts, ignore_index=True)
+
+
+def training(card: FigureCard, space: Workspace) -> tuple[Figure, pd.DataFrame]:
+    """The three loss terms against the step, faint as they were and clear as a running mean, a panel a method.
+
+    The CSV holds every step, with the rank consistency on held-out photos where it was measured.
+    """
+    methods = [space.all_methods[m] for m in card.methods]
+    fig, axes = plt.subplots(1, len(methods), figsize=(3.6 * len(methods), 2.6), squeeze=False, layout="constrained")
+    parts = []
+    for m, ax in zip(methods, axes[0], strict=True):
+        record = json.loads(space.train_record(m, card).read_text())
+        curve = pd.DataFrame(record["curve"])
+        if curve.empty:
+            raise CardError(f"{card.path}: methods: {m.name} was trained for no step and has no loss curve")
+        parts.append(curve.assign(method=m.name))
+        title = f"{m.title}: rank consistency {record['rank_consistency']:.3f}"
+        ax.set(title=title, xlabel="step", ylabel="loss")
+        for (term, name), color in zip(TERMS.items(), COLORS, strict=False):
+            smooth = curve[term].rolling(max(1, len(curve) // 25), min_periods=1).mean()
+            ax.plot(curve["step"], curve[term], color=color, alpha=0.15, linewidth=0.5)
+            ax.plot(curve["step"], smooth, color=color, label=name)
+        ax.set_ylim(bottom=0)
+        ax.legend(frameon=False, fontsize=7)
     return fig, pd.concat(parts, ignore_index=True)
 
 

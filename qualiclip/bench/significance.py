@@ -62,12 +62,14 @@ def not_worse(
 ) -> set[str]:
     """The methods that are not significantly worse than `best` (it among them), Holm-corrected at 5%.
 
-    scores: oriented (n,) of each method. parts: masks (n,) of the whole set or of the test parts.
-    A method that cannot be compared is not among them.
+    scores: oriented (n,) of each method, or (parts, n) of a method with a model a split. parts: masks (n,) of the
+    whole set or of the test parts. A method that cannot be compared is not among them.
     """
     p = {}
-    for name, s in scores.items():
-        values = [pairwise(scores[best][rows], s[rows], labels[rows], ranks) for rows in parts]
+    each = {name: np.broadcast_to(s, (len(parts), len(labels))) for name, s in scores.items()}
+    for name, s in each.items():
+        pairs = zip(each[best], s, parts, strict=True)
+        values = [pairwise(a[rows], b[rows], labels[rows], ranks) for a, b, rows in pairs]
         value = values[0] if len(values) == 1 else over_splits(values)
         if name != best and np.isfinite(value):
             p[name] = value

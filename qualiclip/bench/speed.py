@@ -30,7 +30,15 @@ SIZES = {
     "agiqa3k": 2982,
 }
 METHOD = {"name": "m", "path": "m.yaml", "title": "m", "family": "control", "higher_better": True, "citation": ""}
-DATASET = {"name": "d", "path": "d.yaml", "title": "d", "family": "authentic", "citation": "", "license": ""}
+DATASET = {
+    "name": "d",
+    "path": "d.yaml",
+    "title": "d",
+    "family": "authentic",
+    "folder": "d",
+    "citation": "",
+    "license": "",
+}
 
 
 def _index(n: int, seed: int) -> pd.DataFrame:
@@ -46,11 +54,11 @@ def _one(files: tuple[Path, Path, Path]) -> None:
     correlate.metrics_of(scores, index, method, dataset).to_csv(out, index=False)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time the correlations of a whole benchmark.")
     parser.add_argument("--methods", type=int, default=30)
     parser.add_argument("--processes", type=int, default=2)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         jobs = []
         for d, (name, n) in enumerate(SIZES.items()):

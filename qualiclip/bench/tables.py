@@ -13,7 +13,8 @@ import pandas as pd
 
 from qualiclip.bench import provenance
 from qualiclip.bench.agreement import correlations
-from qualiclip.bench.cards import CardError, DatasetCard, TableCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, TableCard
 from qualiclip.bench.files import command, read_json, write_text
 from qualiclip.bench.table import Table, labels_note, missing, missing_note
 from qualiclip.bench.tabular import read_index

@@ -43,13 +43,18 @@ def read_index(path: Path) -> pd.DataFrame:
 def read_scores(path: Path, index: pd.DataFrame | None = None, **how) -> pd.DataFrame:
     """A score file: image, score (NaN where the image failed), error (empty where it did not).
 
+    Of a method trained within splits `score` is empty, and split_00 .. split_09 or split_official hold what the
+    model of that split says of its test part, NaN elsewhere.
     index: what its rows must be those of, in order. how: further words to pandas. Raises DamagedFile.
     """
-    table = _read(path, keep_default_na=False, na_values={"score": [""]}, float_precision="round_trip", **how)
-    if list(table.columns) != SCORES:
+    form = {"keep_default_na": False, "na_values": [""], "dtype": {"error": str}, "float_precision": "round_trip"}
+    table = _read(path, **form, **how)
+    splits = [c for c in index if c.startswith("split_")] if index is not None else list(table.columns[len(SCORES) :])
+    if list(table.columns) not in (SCORES, SCORES + splits):
         raise _damaged(path, f"columns {', '.join(map(str, table.columns))}, not {', '.join(SCORES)}")
-    if not is_numeric_dtype(table["score"]) and table["score"].notna().any():
+    if any(not is_numeric_dtype(table[c]) and table[c].notna().any() for c in table if c not in ("image", "error")):
         raise _damaged(path, "a score is no number")
+    table = table.fillna({"error": ""})
     if index is not None and not table["image"].equals(index["image"]):
         raise DamagedFile(f"{path}: not one row per image of the index, in its order; remove it and score again")
     return table

@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from qualiclip.bench.cards import DatasetCard, Images, MethodCard, read_card
+from qualiclip.bench.card import read_card
+from qualiclip.bench.cards import DatasetCard, Images, MethodCard
 from qualiclip.bench.index import size
 from qualiclip.bench.methods import create
 from qualiclip.bench.runner import run

@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from qualiclip.bench import photos, provenance
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import create
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade

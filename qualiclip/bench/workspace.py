@@ -8,17 +8,9 @@ from typing import Any
 
 import yaml
 
-from qualiclip.bench.cards import (
-    CardError,
-    DatasetCard,
-    FigureCard,
-    MethodCard,
-    ScaleConfig,
-    TableCard,
-    digest,
-    read_cards,
-    read_config,
-)
+from qualiclip.bench.card import CardError, digest, read_cards
+from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard, read_config
+from qualiclip.config import TRAIN_RECORD
 
 DATASETS, METHODS = Path("datasets"), Path("baselines")
 TABLES, FIGURES = Path("workflow/tables"), Path("workflow/figures")
@@ -76,6 +68,15 @@ class Workspace:
             for name in m.trained_on:
                 if name not in self.all_datasets:
                     raise CardError(f"{m.path}: trained_on: no dataset card {name!r}")
+            encoder = self.all_methods.get(m.features)
+            if m.features and not (encoder and encoder.variant and not encoder.module):
+                raise CardError(f"{m.path}: features: {m.features!r} is no method card whose source is a variant")
+            if m.features and m.variant not in (None, encoder.variant):
+                raise CardError(f"{m.path}: variant: its features are those of {encoder.variant!r}")
+        for f in self.all_figures.values():
+            for name in f.methods:
+                if name in self.all_methods and self.all_methods[name].features:
+                    raise CardError(f"{f.path}: methods: {name} is trained within splits, it has no score of a photo")
 
     def datasets(self) -> list[DatasetCard]:
         """Datasets of this run: those asked for, else every card that names the scale."""
@@ -86,11 +87,15 @@ class Workspace:
         """Methods of this run, likewise; a variant that the scale does not train is left out."""
         cards, wanted = self.all_methods.values(), self.config.methods
         chosen = [m for m in cards if (m.name in wanted if wanted is not None else self.config.scale in m.scales)]
-        return [m for m in chosen if m.variant is None or m.variant in self.config.variants]
+        return [m for m in chosen if self.variant_of(m) is None or self.variant_of(m) in self.config.variants]
+
+    def variant_of(self, m: MethodCard) -> str | None:
+        """The variant that a method scores with, or whose features it is trained on."""
+        return self.all_methods[m.features].variant if m.features else m.variant
 
     def trained(self) -> list[str]:
         """Variants that a method of this run needs."""
-        return sorted({m.variant for m in self.methods() if m.variant})
+        return sorted({self.variant_of(m) for m in self.methods()} - {None})
 
     def index(self, d: DatasetCard) -> Path:
         return self.root / "index" / f"{d.name}.csv"
@@ -98,8 +103,18 @@ class Workspace:
     def checkpoint(self, variant: str) -> Path:
         return self.root / "checkpoints" / variant
 
+    def train_record(self, m: MethodCard, f: FigureCard) -> Path:
+        """The loss curve behind a method. Raises CardError, naming the figure, for one that is not trained here."""
+        if not m.variant:
+            raise CardError(f"{f.path}: methods: {m.name} is not trained here and has no loss curve")
+        return self.checkpoint(m.variant) / TRAIN_RECORD
+
     def scores(self, m: MethodCard, d: DatasetCard) -> Path:
         return self.root / "scores" / m.name / f"{d.name}.csv"
+
+    def features(self, m: MethodCard, d: DatasetCard) -> Path:
+        """Features of the encoder of a method, shared by the methods that are trained on them."""
+        return self.root / "features" / m.name / f"{d.name}.npz"
 
     def metrics(self, m: MethodCard, d: DatasetCard) -> Path:
         return self.root / "metrics" / m.name / f"{d.name}.csv"
@@ -154,11 +169,11 @@ class Workspace:
             return []
         kept = {"all": (True, False), "trained on": (True,), "not trained on": (False,)}[t.pairs]
         datasets = self.table_datasets(t)
-        return [(m, d) for m in self.table_methods(t) for d in datasets if (d.name in m.trained_on) in kept]
+        return [(m, d) for m in self.table_methods(t) for d in datasets if m.learns_from(d) in kept]
 
     def timed_methods(self, t: TableCard) -> list[MethodCard]:
-        """Methods of a table of efficiency: those that this suite runs."""
-        return [m for m in self.table_methods(t) if m.pyiqa or m.module or m.variant]
+        """Methods of a table of efficiency: those that this suite runs, and not a model a split."""
+        return [m for m in self.table_methods(t) if (m.pyiqa or m.module or m.variant) and not m.features]
 
     def scored(self) -> list[tuple[MethodCard, DatasetCard]]:
         """Every method and dataset that some table brings together."""
@@ -181,7 +196,8 @@ class Workspace:
     def table_digest(self, t: TableCard) -> str:
         """Digest of the words of a table: its card, and titles, families and the like of what it shows."""
         shown = [c.model_dump(exclude={"license"}) for c in [*self.table_datasets(t), *self.table_methods(t)]]
-        variants = [self.config.variant(m.variant).model_dump() for m in self.table_methods(t) if m.variant]
+        trained = [v for m in self.table_methods(t) if (v := self.variant_of(m))]
+        variants = [self.config.variant(v).model_dump() for v in trained]
         sizes = [self.config.banner, self.config.efficiency_size]
         return digest([t.model_dump(), shown, variants, sizes])
 
@@ -196,6 +212,8 @@ class Workspace:
             return [self.index(gmad), *(self.scores(m, gmad) for m in methods)]
         if f.kind == "score_vs_intensity":
             return [self.intensity(m) for m in methods]
+        if f.kind == "training":
+            return [self.train_record(m, f) for m in methods]
         if f.kind in ("degradation_levels", "degradation_sheet"):
             return [self.degraded, self.degraded.with_suffix(".csv")]
         return [self.views(m) for m in methods]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from qualiclip.bench import tables
-from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard, read_card
+from qualiclip.bench import tables, within
+from qualiclip.bench.card import read_card
+from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard
 from qualiclip.bench.methods import Batch, create
 from qualiclip.bench.workspace import DATASETS, FIGURES, METHODS, TABLES, Workspace
-from qualiclip.config import TRAIN_RECORD, WEIGHTS
+from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
 from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_image
 from tests.conftest import ROOT
@@ -57,7 +59,8 @@ def checkpoint(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     model = QualiCLIP.create("rn-mini", pretrained=None)
     save_file(model.state_dict(), folder / WEIGHTS)
-    (folder / TRAIN_RECORD).write_text(json.dumps({"model": model.config}))
+    train = TrainConfig(encoder="rn-mini", pretrained=None, epochs=None, steps=0)
+    (folder / TRAIN_RECORD).write_text(json.dumps({"model": model.config, "train": train.model_dump()}))
     return folder
 
 
@@ -65,8 +68,8 @@ def checkpoint(tmp_path_factory) -> Path:
 def test_methods(path, photos, checkpoint, tmp_path):
     """A method that needs no download gives finite scores, in its range, one an image, the same twice and alone."""
     card = read_card(MethodCard, path)
-    if not (card.module or card.variant or card.pyiqa) or card.weights or "mini" not in card.scales:
-        pytest.skip("needs weights, or its scores come from elsewhere")
+    if not (card.module or card.variant or card.pyiqa) or card.weights or "mini" not in card.scales or card.features:
+        pytest.skip("needs weights, or its scores come from elsewhere, or from a model a split")
     files = [tmp_path / f"{i}.png" for i in range(3)]
     for x, file in zip(photos, files, strict=False):
         to_image(x).save(file)
@@ -84,6 +87,38 @@ def test_methods(path, photos, checkpoint, tmp_path):
     assert high is None or (scores <= high).all()
     assert torch.equal(scores, method.score(batch))
     assert scores[1].item() == pytest.approx(method.score(Batch(photos[1:2], names[1:2], files[1:2])).item(), abs=1e-5)
+
+
+TRAINED_WITHIN = [p for p in cards(MethodCard) if read_card(MethodCard, p).features]
+
+
+@pytest.mark.parametrize("path", TRAINED_WITHIN, ids=lambda p: p.stem)
+def test_methods_trained_within_splits(path, checkpoint):
+    """They learn a linear label, give finite scores in their range, the same twice, and say what they have learned."""
+    card = read_card(MethodCard, path)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 64)).astype(np.float32)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    mos = x[:, 0]
+    mos = (mos - mos.min()) / np.ptp(mos)
+
+    def trained() -> within.Within:
+        method = within.create(card, checkpoint)
+        parts = within.Part(x[:40], mos[:40]), within.Part(x[40:50], mos[40:50])
+        method.fit([within.Split(*parts), within.Split(parts[0], within.Part(x[:0], mos[:0]))], "cpu")
+        return method
+
+    method, again = trained(), trained()
+    for k in range(2):
+        scores = method.predict(k, x[50:])
+        assert scores.shape == (10,) and np.isfinite(scores).all()
+        assert np.array_equal(scores, again.predict(k, x[50:]))
+        assert np.corrcoef(method.predict(k, x[:40]), mos[:40])[0, 1] > 0.3, "it has learned nothing"
+        low, high = card.range
+        assert low is None or (scores >= low).all()
+        assert high is None or (scores <= high).all()
+    learned = method.learned()
+    assert learned and all(len(v) == 2 and v.dtype.kind == "f" for v in learned.values())
 
 
 def test_pyiqa_knows_every_card_of_its_metrics():
@@ -104,6 +139,7 @@ def test_pyiqa_knows_every_card_of_its_metrics():
 
 def test_weights_of_cards_are_files_that_pyiqa_fetches():
     import pyiqa
+    import timm
     import torchvision
 
     places = [*Path(pyiqa.__file__).parent.glob("archs/*.py"), *Path(torchvision.__file__).parent.glob("models/*.py")]
@@ -112,7 +148,11 @@ def test_weights_of_cards_are_files_that_pyiqa_fetches():
         card = read_card(MethodCard, path)
         for file in card.weights if card.pyiqa else []:
             store, _, name = file.partition("/")
-            assert store == "pyiqa" and name in text, f"{path}: pyiqa fetches no {file}"
+            if store == "timm":
+                model = name.removesuffix(".safetensors")
+                assert timm.get_pretrained_cfg(model).hf_hub_id == f"timm/{model}", f"{path}: timm fetches no {file}"
+            else:
+                assert store == "pyiqa" and name in text, f"{path}: pyiqa fetches no {file}"
 
 
 @pytest.mark.parametrize("path", cards(MethodCard), ids=lambda p: p.stem)
@@ -129,7 +169,7 @@ def test_a_method_trained_on_opinions_says_on_which():
         if card.family == "opinion-unaware":
             assert not card.trained_on and not card.also_trained_on and not card.labels, path
         if card.family == "supervised":
-            assert card.trained_on or card.also_trained_on, f"{path}: trained on what?"
+            assert card.trained_on or card.also_trained_on or card.features, f"{path}: trained on what?"
 
 
 @pytest.mark.parametrize("model", [*MODELS.values(), ScaleConfig], ids=lambda m: m.__name__)

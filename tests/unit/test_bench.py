@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, ScaleConfig, read_card, read_config
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard, ScaleConfig, read_config
 from qualiclip.bench.code import sources
 from qualiclip.bench.files import atomic, atomic_folder
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau, norm, pearsonr, spearmanr
 
-from qualiclip.bench import correlate, significance
+from qualiclip.bench import correlate, significance, speed
 from qualiclip.bench.cards import DatasetCard, MethodCard
 
 
@@ -123,8 +123,8 @@ def test_srcc_within_groups_by_hand():
 def test_failed_rows_are_refused_unless_allowed():
     table = pd.DataFrame({"image": ["a", "b"], "score": [1.0, np.nan], "error": ["", "too dark"]})
     with pytest.raises(ValueError, match=r"1 of 2 images have no score \(b: too dark\).*allow_errors=true"):
-        correlate.check(table, Path("s.csv"), allow_errors=False)
-    correlate.check(table, Path("s.csv"), allow_errors=True)
+        correlate.check(table, table[["image"]], Path("s.csv"), allow_errors=False)
+    correlate.check(table, table[["image"]], Path("s.csv"), allow_errors=True)
 
 
 def test_directions_and_splits():
@@ -204,3 +204,9 @@ def test_the_clearly_worse_is_told_from_the_equally_good():
 def test_torch_is_not_needed(at_root):
     code = "import sys, qualiclip.bench.speed, qualiclip.bench.significance; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=at_root).returncode == 0
+
+
+def test_the_timing_script_runs(monkeypatch, capsys):
+    monkeypatch.setattr(speed, "SIZES", {"small": 60})
+    speed.main(["--methods", "1", "--processes", "1"])
+    assert "1 methods x 1 datasets x 10 splits" in capsys.readouterr().out

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from qualiclip.bench import archive, download, fetch, weights
-from qualiclip.bench.cards import CardError, DatasetCard, Download, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, Download
 from qualiclip.bench.download import FetchError
 from qualiclip.bench.files import sha256
 from tests.loopback import serving

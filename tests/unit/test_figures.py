@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from PIL import Image
 
 from qualiclip.bench import degraded, efficiency, figures, views
-from qualiclip.bench.cards import CardError, FigureCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import FigureCard
 from qualiclip.bench.methods import Batch
 from qualiclip.bench.workspace import Workspace
 from qualiclip.degrade import GROUPS, N_LEVELS, TYPES
@@ -114,6 +116,26 @@ def test_views_and_their_figures(space, photos):
     assert len(rows) == 2 * len(kinds)
     _, points = figures.KINDS["embeddings"](card("embeddings", methods=["qualiclip"]), space)
     assert len(points) == len(features["features"])
+
+
+def test_training_curve(space):
+    def recorded(curve):
+        path = space.checkpoint("qualiclip") / "train.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"curve": curve, "rank_consistency": 0.7}))
+
+    chosen = card("training", methods=["qualiclip"])
+    terms = {"consistency": 0.1, "positive": 0.2, "negative": 0.3}
+    recorded([{"step": k + 1, "loss": 0.6, **terms} for k in range(50)])
+    fig, rows = figures.KINDS["training"](chosen, space)
+    clear = [line for line in fig.axes[0].lines if line.get_label().startswith("$L")]
+    assert [line.get_ydata()[-1] for line in clear] == pytest.approx(list(terms.values()))
+    assert len(rows) == 50 and space.figure_inputs(chosen) == [space.checkpoint("qualiclip") / "train.json"]
+    recorded([])
+    with pytest.raises(CardError, match="no step"):
+        figures.KINDS["training"](chosen, space)
+    with pytest.raises(CardError, match="piqe is not trained here"):
+        space.figure_inputs(card("training", methods=["piqe"]))
 
 
 def test_overview(space):

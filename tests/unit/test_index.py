@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from qualiclip.bench import fetch, index, labels
-from qualiclip.bench.cards import CardError, DatasetCard, Images, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, Images
 
 DATASET = """
 title: small

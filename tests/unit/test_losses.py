@@ -60,3 +60,12 @@ def test_gradients_are_those_of_finite_differences():
         return losses.consistency(t, 0.1) + losses.positive_ranking(t, 0.2) + losses.negative_ranking(t, 0.2)
 
     assert torch.autograd.gradcheck(total, (s,))
+
+
+def test_plcc_by_hand():
+    score, mos = torch.tensor([[1.0, 2, 4], [1, 2, 4]], requires_grad=True), torch.tensor([[2.0, 4, 8], [0, 1, 0]])
+    assert losses.plcc(score, mos).tolist() == pytest.approx([0, (1 + 3 / 252**0.5) / 2], abs=1e-6)
+    x = torch.rand(2, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(losses.plcc, (x, torch.rand(2, 8, dtype=torch.float64)))
+    constant = losses.plcc(torch.full((8,), 0.3, requires_grad=True), torch.rand(8))
+    assert constant.item() == pytest.approx(0.5)

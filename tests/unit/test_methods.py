@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from qualiclip.bench import libraries, patches
 from qualiclip.bench.beside import load_function
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import CardError, read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.methods import Batch, NotRun, create, weights_or_not_run
 from qualiclip.model import QualiCLIP
 from tests.conftest import ROOT
@@ -194,9 +198,39 @@ def test_weights_come_from_the_mirror(cache, tmp_path):
 
     (tmp_path / "mirror/pyiqa").mkdir(parents=True)
     torch.save({"a": torch.ones(1)}, tmp_path / "mirror/pyiqa/x.pth")
+    torch.save({"a": torch.ones(2)}, tmp_path / "mirror/pyiqa/x+.pth")
     with libraries.from_mirror(tmp_path / "mirror"):
         assert Path(load_file_from_url("http://127.0.0.1:9/y/x.pth")).parent == cache / "pyiqa"
         assert torch.hub.load_state_dict_from_url("http://127.0.0.1:9/y/x.pth")["a"] == 1
+        assert len(torch.load(load_file_from_url("http://127.0.0.1:9/y/x%2B.pth"))["a"]) == 2
+
+
+def test_models_of_hugging_face_come_from_the_mirror(tmp_path, monkeypatch):
+    """CLIP for training, and the backbone of a metric; one that is nowhere is named with its place."""
+    import open_clip
+    import timm
+    from open_clip import pretrained
+    from timm.models import _builder
+
+    def offline(*args, **kwargs):
+        raise FileNotFoundError("no network")
+
+    monkeypatch.setattr(pretrained, "download_pretrained_from_hf", offline)
+    monkeypatch.setattr(_builder, "load_state_dict_from_hf", offline)
+    (tmp_path / "timm").mkdir()
+    makers = {
+        "resnet50_clip.openai": lambda p: open_clip.create_model("RN50-quickgelu", pretrained=p),
+        "resnet18.a1_in1k": lambda p: timm.create_model("resnet18", pretrained=bool(p)),
+    }
+    for name, make in makers.items():
+        said = rf"{name} could not be fetched; .* {tmp_path}/timm/{name}.safetensors$"
+        with pytest.raises(NotRun, match=said), weights_or_not_run(tmp_path):
+            make("openai")
+        made = make(None).state_dict()
+        save_file(made, tmp_path / f"timm/{name}.safetensors")
+        with weights_or_not_run(tmp_path):
+            read = make("openai").state_dict()
+        assert all(torch.equal(made[k], v) for k, v in read.items())
 
 
 @pytest.mark.parametrize("mirror", [None, "mirror"])
@@ -209,6 +243,28 @@ def test_weights_that_cannot_be_had_are_named(cache, tmp_path, mirror):
         load_file_from_url("http://127.0.0.1:9/y/x.pth")
     assert str(e.value).startswith(f"x.pth could not be fetched from http://127.0.0.1:9/y/x.pth; put it at {place} (")
     assert not list(cache.rglob("*.pth"))
+
+
+def test_jobs_make_the_same_metric_one_after_the_other(cache, monkeypatch):
+    import pyiqa
+
+    seen = []
+
+    def make(name, device):
+        seen.append("starts")
+        time.sleep(0.2)
+        seen.append("ends")
+
+    monkeypatch.setattr(pyiqa, "create_metric", make)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: create(card("piqe")).load("cpu"), range(2)))
+    assert seen == ["starts", "ends"] * 2
+
+
+def test_a_method_of_gpus_alone_is_not_run_without(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(NotRun, match="it runs on a GPU alone"):
+        create(card("maclip")).load("cpu")
 
 
 def test_a_card_that_says_why_it_is_not_run():

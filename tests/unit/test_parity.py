@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from qualiclip.bench import fetch, index, runner
-from qualiclip.bench.cards import DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.methods import Batch, create
 from qualiclip.images import open_rgb
 from qualiclip.tensors import to_tensor

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from qualiclip.bench import index, published, runner, shards
-from qualiclip.bench.cards import DatasetCard, MethodCard, read_card
+from qualiclip.bench.card import read_card
+from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import DamagedFile
 from qualiclip.bench.methods import Batch, NotRun
 from qualiclip.bench.parts import Parts, Row

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from qualiclip.bench import agreement, correlate, reported, tables
-from qualiclip.bench.cards import CardError, DatasetCard, MethodCard, TableCard
+from qualiclip.bench.card import CardError
+from qualiclip.bench.cards import DatasetCard, MethodCard, TableCard
 from qualiclip.bench.table import Table
+from qualiclip.bench.tabular import read_scores
 from qualiclip.config import TrainConfig
 
 
@@ -39,7 +41,10 @@ class Space:
 
     def table_pairs(self, card):
         kept = {"all": (True, False), "trained on": (True,), "not trained on": (False,)}[card.pairs]
-        return [(m, self.d) for m in self.cards if (self.d.name in m.trained_on) in kept]
+        return [(m, self.d) for m in self.cards if m.learns_from(self.d) in kept]
+
+    def variant_of(self, m):
+        return m.variant
 
     def table_datasets(self, card):
         return [self.d]
@@ -68,7 +73,11 @@ def make(root: Path, methods: list[tuple[MethodCard, np.ndarray | str]], mos: np
     for m, s in methods:
         error = f"not run: {s}" if isinstance(s, str) else ""
         score = np.nan if error else s
-        pd.DataFrame({"image": index["image"], "score": score, "error": error}).to_csv(space.scores(m, d), index=False)
+        table = pd.DataFrame({"image": index["image"], "score": score, "error": error})
+        if m.features:
+            parts = index.filter(like="split_")
+            table = table.assign(score=np.nan, **{c: np.where(parts[c] == "test", score, np.nan) for c in parts})
+        table.to_csv(space.scores(m, d), index=False)
         correlate.metrics_of(space.scores(m, d), space.index(d), m, d).to_csv(space.metrics(m, d), index=False)
     return space
 
@@ -124,6 +133,32 @@ def test_leaked_results_are_marked_and_do_not_compete(tmp_path, mos):
     assert other.values["Method"].tolist() == ["UNSEEN"]
 
 
+def test_methods_trained_within_splits_compete_by_their_test_parts(tmp_path, mos):
+    """They are marked like any other, not as leaked, and compared with others on the same test parts."""
+    within = {"module": "x.py:X", "features": "y", "family": "supervised"}
+    scored = [(method("probe", **within), noisy(mos, 0.05)), (method("twin", **within), noisy(mos, 0.05) + 1e-4)]
+    scored += [(method("seen", trained_on=["myset"]), noisy(mos, 0.4, 3)), (method("unseen"), mos)]
+    space = make(tmp_path, scored, mos, dataset())
+    said = card(statistic="median", pairs="trained on", metrics=["srcc", "plcc_logistic"])
+    table = agreement.correlations(said, space)
+    rows = {m: i for i, m in enumerate(table.values["Method"])}
+    assert set(rows) == {"PROBE", "TWIN", "SEEN"}
+    for metric in ("SRCC", "PLCC"):
+        marks = {m: table.marks.get((i, f"My set {metric}")) for m, i in rows.items()}
+        assert marks == {"PROBE": "best", "TWIN": "best", "SEEN": "second"}
+        assert table.text(rows["SEEN"], f"My set {metric}").endswith("†")
+        assert not table.text(rows["PROBE"], f"My set {metric}").endswith("†")
+    notes = " ".join(table.notes)
+    assert "Trained here on the train part of each split, tested on its test part: PROBE, TWIN." in notes
+    assert "failed on" not in notes and "SEEN on My set" in notes and "PROBE on My set" not in notes
+    assert agreement.correlations(card(pairs="not trained on"), space).values["Method"].tolist() == ["UNSEEN"]
+    found = agreement.Result(scored[0][0], space.d, pd.read_csv(space.metrics(scored[0][0], space.d)))
+    test = pd.read_csv(space.index(space.d))["split_03"].to_numpy() == "test"
+    assert found.curve("split_03")(0.5) == pytest.approx(correlate.fit(scored[0][1][test], mos[test])(0.5))
+    whole = agreement.correlations(card(metrics=["srcc"]), space)
+    assert np.isnan(whole.values["My set SRCC"][whole.values["Method"].tolist().index("PROBE")])
+
+
 def test_a_control_that_reads_the_labels_does_not_compete(tmp_path, mos):
     scored = [
         (method("oracle", family="control", module="x.py:X", labels=True), mos),
@@ -151,6 +186,19 @@ def test_a_table_without_rows_says_why(tmp_path, mos):
 def test_a_constant_score_is_a_dash(tmp_path, mos):
     table = agreement.correlations(card(), make(tmp_path, [(method("a"), np.ones(200))], mos, dataset()))
     assert table.text(0, "My set SRCC") == "–" and not table.marks
+
+
+def test_test_parts_without_a_value_are_counted(tmp_path, mos):
+    collapsed = method("collapsed", module="x.py:X", features="y", family="supervised")
+    s = noisy(mos, 0.3)
+    space = make(tmp_path, [(collapsed, s)], mos, dataset())
+    scores = read_scores(space.scores(collapsed, space.d))
+    scores.loc[scores["split_02"].notna(), "split_02"] = 0.5
+    scores.to_csv(space.scores(collapsed, space.d), index=False)
+    metrics = correlate.metrics_of(space.scores(collapsed, space.d), space.index(space.d), collapsed, space.d)
+    metrics.to_csv(space.metrics(collapsed, space.d), index=False)
+    notes = agreement.correlations(card(metrics=["srcc"], statistic="median"), space).notes
+    assert "COLLAPSED is undefined (constant) on 1 test parts of My set." in notes
 
 
 def test_labels_that_are_no_opinions_are_said():
@@ -229,6 +277,15 @@ def test_a_model_trained_otherwise_is_another_protocol(tmp_path, mos, published)
     published(("a", "My set", "srcc", 1.0, "whole", "p", "high", "s"))
     found = beside(make(tmp_path, [(method("a", variant="short"), mos)], mos, dataset())).iloc[0]
     assert found["Status"] == "other protocol" and "epochs, steps" in found["Remark"]
+
+
+def test_weights_as_they_came_have_no_other_schedule(tmp_path, mos, published):
+    published(("a", "My set", "srcc", 1.0, "whole", "p", "high", "s"))
+    theirs = reported.references(["some"], method("a"), dataset(), "srcc").iloc[0]
+    untrained = TrainConfig(epochs=None, steps=0)
+    assert reported.status(1.0, theirs, method("a"), "", untrained) == ("match", "")
+    small = reported.status(1.0, theirs, method("a"), "", untrained.model_copy(update={"encoder": "rn-mini"}))
+    assert small == ("other protocol", "trained with other encoder")
 
 
 def test_tolerances():

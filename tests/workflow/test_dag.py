@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -149,6 +150,26 @@ def test_editing_the_correlations_reruns_them_and_no_score(tree):
         f.write("\n# edited\n")
     ran = jobs(snakemake(tree, "-n", "all"))
     assert ran["metrics"] > 0 and "score" not in ran and "train" not in ran
+
+
+def test_features_are_computed_once_and_outlive_the_methods_trained_on_them(finished, tree):
+    encoders, sets = {"clipiqa", "qualiclip"}, {"mini_authentic", "mini_restoration"}
+    root = finished / "results/mini"
+    assert {p.parent.name for p in root.glob("features/*/*.npz")} == encoders
+    trained = {p.parent.name for p in root.glob("learned/*/*.safetensors")}
+    assert {"probe-clip", "probe-qualiclip"} < trained
+    for name in trained:
+        for d in sets:
+            scores, index = (pd.read_csv(root / f"{kind}/{d}.csv") for kind in (f"scores/{name}", "index"))
+            parts = index.filter(like="split_")
+            assert (
+                np.array_equal(scores.filter(like="split_").notna(), parts == "test") and scores["score"].isna().all()
+            )
+    with (tree / "baselines/probe.py").open("a") as f:
+        f.write("\n# edited\n")
+    ran = jobs(snakemake(tree, "-n", "all"))
+    assert ran["within"] == 2 * len(sets) and ran["metrics"] == 2 * len(sets)
+    assert not {"features", "train", "score"} & set(ran)
 
 
 def test_a_misspelt_key_stops_before_any_job(tree):

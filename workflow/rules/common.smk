@@ -8,7 +8,8 @@ import sys
 from math import ceil
 
 from qualiclip.bench import provenance
-from qualiclip.bench.cards import CardError, DatasetCard, FigureCard, MethodCard, TableCard, digest
+from qualiclip.bench.card import CardError, digest
+from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, TableCard
 from qualiclip.bench.code import closure, sources
 from qualiclip.bench.workspace import Workspace
 

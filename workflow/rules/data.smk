@@ -20,7 +20,7 @@ def label_code(wildcards):
 
 
 def raw_digest(wildcards):
-    return space.all_datasets[wildcards.dataset].raw_digest()
+    return space.all_datasets[wildcards.dataset].raw_digest(wildcards.dataset in space.config.labels_only)
 
 
 def index_digest(wildcards):
@@ -49,9 +49,10 @@ rule fetch:
     params:
         card="datasets/{dataset}.yaml",
         digest=raw_digest,
+        labels_only=labels_only,
         raw=RAW,
     shell:
-        "python -m qualiclip.bench.fetch {params.card} --raw {params.raw} {resources.mirror} 2>&1 | tee {log}"
+        "python -m qualiclip.bench.fetch {params.card} --raw {params.raw} {params.labels_only} {resources.mirror} 2>&1 | tee {log}"
 
 
 rule index:

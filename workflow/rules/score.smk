@@ -101,7 +101,26 @@ def has_fit(card):
 
 
 def is_run_here(card):
-    return not (card.scores or card.rule)
+    return not (card.scores or card.rule or card.features)
+
+
+def is_trained_within(card):
+    return bool(card.features)
+
+
+def is_encoder(card):
+    return any(m.features == card.name for m in space.all_methods.values())
+
+
+def features_of_encoder(wildcards):
+    encoder = space.all_methods[space.all_methods[wildcards.method].features]
+    return space.features(encoder, space.all_datasets[wildcards.dataset])
+
+
+def labels_digest(wildcards):
+    """What of the labels' card a method is trained on."""
+    labels = space.all_datasets[wildcards.dataset].labels
+    return digest(labels and [labels.higher_better, labels.range])
 
 
 def own_scores(wildcards):
@@ -249,6 +268,71 @@ rule fit:
         "python -m qualiclip.bench.fit {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
         " {resources.mirror} --found {params.found} --device {resources.device}"
         " --out {output[0]} 2>&1 | tee {log}"
+
+
+rule features:
+    """Compute an encoder's features of every indexed image, once for all methods that are trained on them."""
+    input:
+        checkpoint,
+        index=OUT / "index/{dataset}.csv",
+        code=sources("qualiclip.bench.features"),
+    output:
+        features=OUT / "features/{method}/{dataset}.npz",
+        provenance=OUT / "features/{method}/{dataset}.npz.provenance.json",
+    log:
+        LOGS + "/features/{method}/{dataset}.log",
+    benchmark:
+        BENCH + "/features/{method}/{dataset}.tsv"
+    wildcard_constraints:
+        method=methods_where(is_encoder),
+    threads: score_threads
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+        mem_mb=8000,
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        checkpoint=checkpoint_argument,
+        digest=score_digest,
+        resize=resize_digest,
+        raw=RAW,
+    shell:
+        "python -m qualiclip.bench.features {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
+        " --device {resources.device} --threads {threads} --out {output.features} 2>&1 | tee {log}"
+
+
+rule within:
+    """Train a method on the train part of each split, and score the test part."""
+    input:
+        checkpoint,
+        method_code,
+        features=features_of_encoder,
+        index=OUT / "index/{dataset}.csv",
+        code=sources("qualiclip.bench.within"),
+    output:
+        scores=OUT / "scores/{method}/{dataset}.csv",
+        provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
+        learned=OUT / "learned/{method}/{dataset}.safetensors",
+    log:
+        LOGS + "/within/{method}/{dataset}.log",
+    benchmark:
+        BENCH + "/within/{method}/{dataset}.tsv"
+    wildcard_constraints:
+        method=methods_where(is_trained_within),
+    threads: score_threads
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+        mem_mb=8000,
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        checkpoint=checkpoint_argument,
+        digest=score_digest,
+        labels=labels_digest,
+    shell:
+        "python -m qualiclip.bench.within {params.cards} --index {input.index} --features {input.features}"
+        " {params.checkpoint} --device {resources.device} --learned {output.learned} --out {output.scores}"
+        " 2>&1 | tee {log}"
 
 
 # A method with a rule of one's own: <name>.smk beside its card.

@@ -3,6 +3,13 @@
 pristine = space.all_datasets[space.config.pristine]
 
 
+def train_threads(wildcards):
+    """All cores feed a GPU. Without one, variants train side by side: a small encoder gains little from a second core."""
+    long = [v for v in space.trained() if space.config.variant(v).steps != 0]
+    cores = workflow.cores or 1
+    return cores if GPU else max(1, cores // max(1, len(long)))
+
+
 def train_digest(wildcards):
     return digest(space.config.variant(wildcards.variant).model_dump())
 
@@ -20,13 +27,15 @@ rule train:
         LOGS + "/train/{variant}.log",
     benchmark:
         BENCH + "/train/{variant}.tsv"
-    threads: 2
+    threads: train_threads
     resources:
         gpu=GPU,
         device=DEVICE,
+        mirror=MIRROR,
         mem_mb=memory,
     params:
         said=SAID,
         digest=train_digest,
     shell:
-        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} --threads {threads} --out {output.weights} 2>&1 | tee {log}"
+        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} {resources.mirror}"
+        " --threads {threads} --out {output.weights} 2>&1 | tee {log}"
