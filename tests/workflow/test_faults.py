@@ -145,7 +145,7 @@ def mounted(*arguments: str | Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(arguments[-1])], check=True)
+        subprocess.run(["umount", "--lazy", str(arguments[-1])], check=True)
 
 
 def test_a_full_disk(whole, tmp_path):
@@ -225,7 +225,7 @@ def test_a_checkpoint_of_an_older_format(tree, whole, what):
     else:
         (folder / "train.json").write_text('{"encoder": "rn-mini"}')
         (tree / SCORES.format("qualiclip")).unlink()
-    done = snakemake(tree, METRICS.format("qualiclip"))
+    done = snakemake(tree, SCORES.format("qualiclip"))
     assert done.returncode != 0 and "Traceback" not in said(done)
     assert "error: results/mini/checkpoints/qualiclip: not a checkpoint of this suite" in said(done)
     assert "remove that folder, and it is trained again" in said(done)
@@ -250,5 +250,7 @@ def test_caches_that_cannot_be_written(tree, whole):
     nowhere = "/dev/null/cache"
     caches = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "MPLCONFIGDIR"), nowhere)
     done = snakemake(tree, "all", **caches)
+    assert done.returncode != 0 and nowhere in said(done), "Snakemake itself has one, and names it"
+    done = snakemake(tree, "all", **caches | {"XDG_CACHE_HOME": str(tree / "cache")})
     assert done.returncode == 0, said(done)
     same(tree, whole)
