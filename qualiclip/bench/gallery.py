@@ -113,7 +113,7 @@ def _rounded(value: float) -> float | None:
 def competitions(space: Workspace) -> list[dict[str, Any]]:
     """The gMAD pairs of every gMAD figure, with their images."""
     d = space.all_datasets[space.config.gmad]
-    out = []
+    out: list[dict[str, Any]] = []
     for card in (f for f in space.figures() if f.kind == "gmad"):
         methods = [space.all_methods[m] for m in card.methods]
         try:
@@ -133,12 +133,8 @@ def competitions(space: Workspace) -> list[dict[str, Any]]:
                 image = jpeg(space.config.data / d.name / name, LARGE)
                 sides.append({"side": side, "name": name, "said": said, "image": image})
             level = f"level {row['level'] + 1} of {space.config.gmad_levels}, low to high"
-            about: dict[str, Any] = {
-                "defender": titles[row["defender"]],
-                "attacker": titles[row["attacker"]],
-                "level": level,
-            }
-            pairs.append(about | {"gap": row["gap"], "sides": sides})
+            who = {role: titles[row[role]] for role in ("defender", "attacker")}
+            pairs.append({**who, "level": level, "gap": row["gap"], "sides": sides})
         out.append({"title": card.title, "why": "", "pairs": pairs})
     return out
 
