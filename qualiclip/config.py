@@ -53,6 +53,12 @@ class TrainConfig(BaseModel):
             raise ValueError("set either epochs or steps, the other null")
         return self
 
+    @property
+    def images(self) -> int:
+        """Degraded images behind one update."""
+        crops = 1 if self.crops == "single" else 2
+        return self.pairs * crops * self.levels * self.accumulate
+
     def total_steps(self, n_images: int) -> int:
         """Steps of the whole run for a pristine set of n_images."""
         if self.steps is not None:

@@ -318,7 +318,8 @@ def train(config: TrainConfig, files: list[str], out: Path, device: str, workers
                 raise FloatingPointError(f"{e.args[0]}; the batch is in {out / NAN_BATCH}") from None
             run.curve.append({"step": run.step, **{k: round(v, 6) for k, v in terms.items()}})
             bar.update()
-            bar.set_postfix(loss=f"{terms['loss']:.4f}", refresh=False)
+            images = (bar.format_dict["rate"] or 0) * config.images
+            bar.set_postfix({"loss": f"{terms['loss']:.4f}", "images/s": f"{images:.0f}"}, refresh=False)
             if run.step % config.checkpoint_every == 0 and run.step < total and rank == 0:
                 run.curve[-1]["rank_consistency"] = rank_consistency(run.averaged.eval(), held)
                 save_checkpoint(run, out)
@@ -351,6 +352,7 @@ def _finish(run: Run, out: Path, total: int, consistency: float, contents: tuple
         threads=torch.get_num_threads(),
         processes=run.world,
         seconds=round(seconds, 3),
+        images=total * run.config.images,
     )
     for name in (CHECKPOINT, f"{CHECKPOINT}.previous"):
         (out / name).unlink(missing_ok=True)

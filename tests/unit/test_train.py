@@ -180,3 +180,8 @@ def test_shares_of_the_processes_make_the_whole_step(files):
     assert torch.equal(whole[1], torch.cat([first[1], second[1]]))
     with pytest.raises(ValueError, match="do not divide"):
         CropPairs(files, config(), 0, 3)
+
+
+def test_images_behind_an_update():
+    assert TrainConfig().images == 160  # 16 pairs of crops at 5 levels
+    assert TrainConfig(crops="single", levels=3, pairs=4, accumulate=2).images == 24
