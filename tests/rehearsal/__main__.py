@@ -155,8 +155,9 @@ def summary(space: Workspace, spent: Path) -> bool:
     wrong = shown(space)
     print(f"tables {len(space.all_tables)}, figures {len(space.figures())}, methods {len(space.methods())}")
     if not wrong:
+        print("not run:")
         for title, why in sorted(not_run(space).items()):
-            print(f"{title}: {why}")
+            print(f"{title}: {why.removeprefix('not run: ')}")
     print("\n".join(wrong) or f"open {(space.root / 'report.html').resolve()}")
     return not wrong
 
