@@ -46,6 +46,11 @@ def card_gpu(wildcards):
     return 0 if space.all_methods[wildcards.method].input.device == "cpu" else GPU
 
 
+def all_cores(wildcards):
+    """Asked when a job is planned: `snakemake --unlock` knows no cores."""
+    return workflow.cores
+
+
 # What the rules of data.smk ask.
 
 
@@ -85,7 +90,7 @@ def labels_only(wildcards):
 def train_threads(wildcards):
     """All cores feed a GPU. Without one, variants train side by side: a small encoder gains little from a second core."""
     long = [v for v in space.trained() if space.config.variant(v).steps != 0]
-    cores = workflow.cores or 1
+    cores = workflow.cores
     return cores if GPU else max(1, cores // max(1, len(long)))
 
 
@@ -179,7 +184,7 @@ def score_gpu(wildcards):
 
 def score_threads(wildcards):
     """All cores for a large set; small ones rather run side by side."""
-    return workflow.cores or 1 if size(wildcards) >= 1000 and not shards(wildcards) else 1
+    return workflow.cores if size(wildcards) >= 1000 and not shards(wildcards) else 1
 
 
 def methods_where(wanted):

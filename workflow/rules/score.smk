@@ -59,7 +59,7 @@ use rule score as score_shard with:
         method=methods_where(is_run_here),
         k=r"\d+",
         n=r"\d+",
-    threads: workflow.cores or 1
+    threads: all_cores
     resources:
         gpu=card_gpu,
         device=DEVICE,

@@ -39,7 +39,7 @@ rule efficiency:
         LOGS / "efficiency/{method}.log",
     benchmark:
         BENCH / "efficiency/{method}.tsv"
-    threads: workflow.cores or 1
+    threads: all_cores
     resources:
         gpu=card_gpu,
         device=DEVICE,
