@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,22 @@ def photos() -> torch.Tensor:
             top = (pixels.shape[0] - 224) // 2
             crops.append(torch.from_numpy(pixels[top : top + 224, left : left + 224].copy()))
     return torch.stack(crops[:12]).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random encoder of scale mini, as training writes it."""
+    from safetensors.torch import save_file
+
+    from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
+    from qualiclip.model import QualiCLIP
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    model = QualiCLIP.create("rn-mini", pretrained=None)
+    save_file(model.state_dict(), folder / WEIGHTS)
+    train = TrainConfig(encoder="rn-mini", pretrained=None, epochs=None, steps=0)
+    (folder / TRAIN_RECORD).write_text(json.dumps({"model": model.config, "train": train.model_dump()}))
+    return folder
 
 
 def environment(cwd: Path = ROOT, **env: str) -> dict[str, str]:

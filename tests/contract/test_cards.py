@@ -9,15 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from qualiclip.bench import tables, within
 from qualiclip.bench.card import read_card
 from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard
 from qualiclip.bench.methods import Batch, create
 from qualiclip.bench.workspace import DATASETS, FIGURES, METHODS, TABLES, Workspace
-from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
-from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_image
 from tests.conftest import ROOT
 
@@ -51,17 +48,6 @@ def test_labels_that_are_no_human_opinions_say_so(path):
     if card.make and card.labels:
         assert not card.human
         assert "no human opinions" in tables.labels_note([card])[0]
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory) -> Path:
-    """A random encoder of scale mini, as training writes it."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    model = QualiCLIP.create("rn-mini", pretrained=None)
-    save_file(model.state_dict(), folder / WEIGHTS)
-    train = TrainConfig(encoder="rn-mini", pretrained=None, epochs=None, steps=0)
-    (folder / TRAIN_RECORD).write_text(json.dumps({"model": model.config, "train": train.model_dump()}))
-    return folder
 
 
 @pytest.mark.parametrize("path", cards(MethodCard), ids=lambda p: p.stem)

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 
@@ -25,7 +24,7 @@ from qualiclip.bench.methods import VariantMethod, create
 from qualiclip.bench.splits import attach
 from qualiclip.bench.tabular import read_scores
 from qualiclip.bench.workspace import Workspace
-from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
+from qualiclip.config import TRAIN_RECORD
 from qualiclip.model import QualiCLIP, create_clip
 from qualiclip.prompts import LearnedPrompts, prompt_features
 from qualiclip.tensors import to_image
@@ -43,17 +42,6 @@ def dataset(**labels) -> DatasetCard:
 
 def method(**said) -> MethodCard:
     return MethodCard(**SAID | {"higher_better": True, "module": "probe.py:RidgeProbe", "features": "clipiqa"} | said)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    """A random encoder, as training writes it."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    model = QualiCLIP.create("rn-mini", pretrained=None)
-    save_file(model.state_dict(), folder / WEIGHTS)
-    train = TrainConfig(encoder="rn-mini", pretrained=None, epochs=None, steps=0)
-    (folder / TRAIN_RECORD).write_text(json.dumps({"model": model.config, "train": train.model_dump()}))
-    return folder
 
 
 @pytest.fixture(scope="module")
