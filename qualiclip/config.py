@@ -34,6 +34,9 @@ class TrainConfig(BaseModel):
     lambda_consistency: float = Field(1.0, ge=0, description="weight of L_cons *")
     lambda_positive: float = Field(1.0, ge=0, description="weight of L_pos *")
     lambda_negative: float = Field(1.0, ge=0, description="weight of L_neg *")
+    rank_across: float = Field(
+        0.0, ge=0, description="weight, in L_pos and L_neg, of ranking between different photos; not in the paper"
+    )
 
     lr: float = Field(1e-9, gt=0, description="AdamW learning rate *")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay *")
@@ -44,7 +47,7 @@ class TrainConfig(BaseModel):
     steps: int | None = Field(None, ge=0, description="steps, in place of epochs; 0 is the untrained encoder")
     holdout: float = Field(0.05, gt=0, lt=0.5, description="share of pristine images kept for rank consistency")
     seed: int = Field(0, ge=0)
-    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="autocast on a GPU; a CPU uses float32")
+    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of the encoder, where the device has it")
     checkpoint_every: int = Field(500, ge=1, description="steps between resumable checkpoints")
 
     @model_validator(mode="after")

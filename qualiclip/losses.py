@@ -19,25 +19,32 @@ def consistency(s: Tensor, margin: float) -> Tensor:
     return (s[:, :1] - s[:, 1:]).abs().sub(margin).clamp(min=0).mean() if s.shape[1] > 1 else s.sum() * 0
 
 
-def _ranking(milder_minus_severer: Tensor, margin: float) -> Tensor:
-    return (margin - milder_minus_severer).clamp(min=0).mean()
+def _ranking(good: Tensor, margin: float, across: float) -> Tensor:
+    """good[b, v, l, p] falls from level to level by the margin, within a crop and, weighted, across the batch.
+
+    Mean of max(0, margin - (good_i - good_j)) over i < j, plus `across` times the same mean over all pairs of
+    images of the batch of which one has a milder level, whatever their photos and types.
+    """
+    n_levels = good.shape[2]
+    i, j = torch.triu_indices(n_levels, n_levels, offset=1, device=good.device)
+    loss = (margin - (good[:, :, i] - good[:, :, j])).clamp(min=0).mean()
+    if across:
+        level = good.movedim(2, 0).flatten(1, 2)  # (L, B V, P)
+        loss = loss + across * (margin - (level[i, :, None] - level[j, None, :])).clamp(min=0).mean()
+    return loss
 
 
-def _pairs(s: Tensor) -> tuple[Tensor, Tensor]:
-    i, j = torch.triu_indices(s.shape[2], s.shape[2], offset=1, device=s.device)
-    return s[:, :, i], s[:, :, j]
+def positive_ranking(s: Tensor, margin: float, across: float = 0.0) -> Tensor:
+    """L_pos: a milder level is closer to the positive prompts, by the margin, for all i < j.
+
+    across: weight of the same demand between different photos and types, which the paper does not make.
+    """
+    return _ranking(s[..., 0], margin, across)
 
 
-def positive_ranking(s: Tensor, margin: float) -> Tensor:
-    """L_pos: a milder level is closer to the positive prompts, by the margin, for all i < j."""
-    milder, severer = _pairs(s[..., 0])
-    return _ranking(milder - severer, margin)
-
-
-def negative_ranking(s: Tensor, margin: float) -> Tensor:
-    """L_neg: a severer level is closer to the negative prompts, by the margin, for all i < j."""
-    milder, severer = _pairs(s[..., 1])
-    return _ranking(severer - milder, margin)
+def negative_ranking(s: Tensor, margin: float, across: float = 0.0) -> Tensor:
+    """L_neg: a severer level is closer to the negative prompts, by the margin, for all i < j. across: as in L_pos."""
+    return _ranking(-s[..., 1], margin, across)
 
 
 def plcc(score: Tensor, mos: Tensor) -> Tensor:

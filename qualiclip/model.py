@@ -170,12 +170,16 @@ class QualiCLIP(nn.Module):
         return cls(_any_size(encoder), names["prompts_features"].float().unflatten(0, (-1, 2)), scale)
 
     def encode(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, D) unit features."""
-        return F.normalize(self.encoder((images - self.mean) / self.std), dim=-1)
+        """(B, 3, H, W) in [0, 1] -> (B, D) unit features, float32 under autocast, too."""
+        return F.normalize(self.encoder((images - self.mean) / self.std).float(), dim=-1)
+
+    def compare(self, features: Tensor) -> Tensor:
+        """(B, D) unit features -> (B, P, 2) cosine similarities to the positive and negative prompts."""
+        return torch.einsum("bd,pcd->bpc", features, self.prompts)
 
     def similarities(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, P, 2) cosine similarities to the positive and negative prompts."""
-        return torch.einsum("bd,pcd->bpc", self.encode(images), self.prompts)
+        return self.compare(self.encode(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B,) quality in [0, 1]: mean over pairs of P(positive)."""

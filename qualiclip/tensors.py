@@ -23,3 +23,10 @@ def pick_device(wish: str) -> str:
     if wish == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return wish
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether the device computes in bfloat16 itself; a CPU that imitates it is slower than in float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))

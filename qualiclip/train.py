@@ -41,7 +41,7 @@ from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.images import open_rgb
 from qualiclip.model import QualiCLIP
 from qualiclip.prompts import PROMPT_PAIRS
-from qualiclip.tensors import pick_device, to_tensor
+from qualiclip.tensors import has_bfloat16, pick_device, to_tensor
 
 CHECKPOINT = "last.ckpt"
 NAN_BATCH = "nan_batch.safetensors"
@@ -133,12 +133,19 @@ def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator) -> Tensor:
 
 
 def loss_terms(model: QualiCLIP, images: Tensor, c: TrainConfig) -> dict[str, Tensor]:
-    """(n, V, L, 3, H, W) -> the weighted sum `loss` and its three unweighted terms."""
-    s = model.similarities(images.flatten(0, 2)).float().unflatten(0, images.shape[:3])
+    """(n, V, L, 3, H, W) -> the weighted sum `loss` and its three unweighted terms.
+
+    Only the encoder computes in bfloat16: the margins are of the size of its rounding.
+    """
+    device = images.device.type
+    halved = c.precision == "bfloat16" and has_bfloat16(device)
+    with torch.autocast(device, torch.bfloat16, enabled=halved):
+        features = model.encode(images.flatten(0, 2))
+    s = model.compare(features).unflatten(0, images.shape[:3])
     terms = {
         "consistency": losses.consistency(s, c.margin_consistency),
-        "positive": losses.positive_ranking(s, c.margin_ranking),
-        "negative": losses.negative_ranking(s, c.margin_ranking),
+        "positive": losses.positive_ranking(s, c.margin_ranking, c.rank_across),
+        "negative": losses.negative_ranking(s, c.margin_ranking, c.rank_across),
     }
     total = (
         c.lambda_consistency * terms["consistency"]
@@ -191,7 +198,8 @@ class Run:
     def __init__(self, config: TrainConfig, device: str, rank: int = 0, world: int = 1):
         self.config, self.device, self.rank, self.world = config, device, rank, world
         pairs = config.prompt_pairs or PROMPT_PAIRS
-        self.model = QualiCLIP.create(config.encoder, config.pretrained, pairs, config.scale, config.seed).to(device)
+        model = QualiCLIP.create(config.encoder, config.pretrained, pairs, config.scale, config.seed)
+        self.model = model.to(device, memory_format=torch.channels_last)  # convolutions take a third less time
         self.averaged = copy.deepcopy(self.model) if config.average else self.model
         self.optimizer = torch.optim.AdamW(
             self.model.encoder.parameters(), lr=config.lr, weight_decay=config.weight_decay
@@ -211,8 +219,7 @@ class Run:
         for a in range(c.accumulate):
             crops = next(batches).to(self.device, non_blocking=True).float() / 255
             images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a, self.rank))
-            with torch.autocast("cuda", torch.bfloat16, enabled=self.device == "cuda" and c.precision == "bfloat16"):
-                terms = loss_terms(self.model, images, c)
+            terms = loss_terms(self.model, images, c)
             if not torch.isfinite(terms["loss"]):
                 said = f"step {self.step + 1}: the loss is {terms['loss'].item()}; lower lr or add warm-up"
                 raise FloatingPointError(said, images.detach().cpu())

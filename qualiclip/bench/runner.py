@@ -12,12 +12,13 @@ Several jobs can share a large set: `--shard K/N` scores every Nth batch, `--sha
 from __future__ import annotations
 
 import argparse
+import ctypes
 import math
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from qualiclip.config import WEIGHTS
 from qualiclip.images import open_rgb
 from qualiclip.tensors import pick_device, to_tensor
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 PRECISION = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -147,6 +149,17 @@ class Scorer:
         return self.method.score(batch).double().flatten().tolist()
 
 
+def prepare(_: int = 0) -> None:
+    """A process that scores on a CPU: one thread; and freed memory stays with the process: glibc gives buffers of 100 MB, as metrics in float64
+    take by the dozen for an image, back to the system at once, and fetches each page of them anew.
+    """
+    torch.set_num_threads(1)
+    with suppress(AttributeError, OSError, TypeError):  # another C library has no mallopt, and needs none
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def work(scorer: Scorer, dataset: DatasetCard, todo: list[list[int]], workers: int) -> Iterator[list[Row]]:
     """The rows of the batches `todo`, as they are finished; `workers` as in `run`."""
     near = scorer.device == "cpu" and workers > 0  # score where the image is read
@@ -155,7 +168,7 @@ def work(scorer: Scorer, dataset: DatasetCard, todo: list[list[int]], workers: i
         batch_sampler=todo,
         collate_fn=scorer if near else list,
         num_workers=workers,
-        worker_init_fn=lambda _: torch.set_num_threads(1),
+        worker_init_fn=prepare,
         multiprocessing_context="fork" if workers else None,  # workers share the loaded weights
     )
     for items in loader:
@@ -233,7 +246,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="scores/<method>/<dataset>.csv")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that parts are written
-    torch.set_num_threads(1)  # cores go to worker processes; a pool of threads would not survive the fork
+    prepare()  # one thread: cores go to worker processes, and a pool of threads would not survive the fork
     torch.backends.cudnn.benchmark = False
     start = time.perf_counter()
     try:

@@ -37,6 +37,16 @@ def test_negative_ranking_by_hand():
     assert float(losses.negative_ranking(s, 0.1)) == pytest.approx(0.15 / 3)
 
 
+def test_ranking_across_photos_by_hand():
+    a, b = similarities([[0.5, 0.3]], [[0.1, 0.3]]), similarities([[0.9, 0.6]], [[0.2, 0.5]])
+    s = torch.cat([a, b])
+    # within each photo the order holds; across, A's mild .5 is below B's severe .6: (.1 + .1) of four pairs, twice
+    assert float(losses.positive_ranking(s, 0.1, across=2)) == pytest.approx(2 * 0.2 / 4)
+    # B's mild .2 against A's severe .3 has just the margin, the other three have more
+    assert float(losses.negative_ranking(s, 0.1, across=2)) == pytest.approx(0, abs=1e-6)
+    assert float(losses.positive_ranking(s, 0.1)) == 0
+
+
 def test_gradients_point_to_the_right_order():
     s = similarities([[0.5, 0.5]], [[0.5, 0.5]])
     losses.positive_ranking(s, 0.1).backward()
@@ -57,7 +67,8 @@ def test_gradients_are_those_of_finite_differences():
     s = torch.rand(2, 2, 4, 3, 2, dtype=torch.float64, requires_grad=True)
 
     def total(t):
-        return losses.consistency(t, 0.1) + losses.positive_ranking(t, 0.2) + losses.negative_ranking(t, 0.2)
+        ranking = losses.positive_ranking(t, 0.2, across=0.7) + losses.negative_ranking(t, 0.2)
+        return losses.consistency(t, 0.1) + ranking
 
     assert torch.autograd.gradcheck(total, (s,))
 
