@@ -32,15 +32,16 @@ def fold_batch_norm(encoder: ModifiedResNet) -> ModifiedResNet:
 
 
 class _InPrecision(nn.Module):
-    """An encoder whose weights and input have another type than its caller's."""
+    """A module whose weights and input have another type than its caller's."""
 
-    def __init__(self, encoder: nn.Module, dtype: torch.dtype):
+    def __init__(self, module: nn.Module, dtype: torch.dtype):
         super().__init__()
-        self.encoder, self.dtype = encoder.to(dtype, memory_format=torch.channels_last), dtype
+        self.module, self.dtype = module.to(dtype, memory_format=torch.channels_last), dtype
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> float32."""
         x = x.to(self.dtype, memory_format=torch.channels_last)
-        return self.encoder(x).to(torch.float32)
+        return self.module(x).to(torch.float32)
 
 
 def _fused(encoder: nn.Module) -> nn.Module:
@@ -53,15 +54,27 @@ def _fused(encoder: nn.Module) -> nn.Module:
         return torch.jit.optimize_for_inference(torch.jit.freeze(traced))
 
 
-def fast(model: QualiCLIP, dtype: torch.dtype = torch.float32, device: str = "cpu") -> QualiCLIP:
-    """A copy of the model for scoring on `device`. float32 gives the same scores up to rounding (1e-4);
-    bfloat16 is faster where the processor has it, and keeps the ranking (SRCC above 0.999).
+def folded(model: QualiCLIP) -> QualiCLIP:
+    """A copy in evaluation mode with batch norm folded, channels last: the same scores up to rounding (1e-4),
+    in half the time, and the same bits at every call.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
     if isinstance(model.encoder, ModifiedResNet):
         fold_batch_norm(model.encoder)
-        if device == "cpu" and dtype == torch.float32:
-            model.encoder = _fused(model.encoder)
-            return model
-    model.encoder = _InPrecision(model.encoder, dtype)
+    return model.to(memory_format=torch.channels_last)
+
+
+def fast(model: QualiCLIP, dtype: torch.dtype = torch.float32, device: str = "cpu") -> QualiCLIP:
+    """A copy of the model for scoring on `device`. float32 gives the same scores up to rounding (1e-4);
+    bfloat16 is faster where the processor has it, and keeps the ranking (SRCC above 0.999).
+    """
+    model = folded(model)
+    encoder = model.encoder
+    if device == "cpu" and dtype == torch.float32 and isinstance(encoder, ModifiedResNet):
+        model.encoder = _fused(encoder)
+        return model
+    pool = copy.deepcopy(encoder.attnpool) if isinstance(encoder, ModifiedResNet) else None
+    model.encoder = _InPrecision(encoder, dtype)
+    if pool is not None:  # a sliver of the work, whose rounding weighs as much as that of all convolutions
+        encoder.attnpool = _InPrecision(pool, torch.float32)
     return model.to(device)

@@ -51,10 +51,12 @@ def pair(folder: Path) -> tuple[torch.nn.Module, QualiCLIP]:
         clip.visual(torch.nn.functional.interpolate(photo_crops(16, 224), size=128) * 4 - 2)
     clip.eval()
     state = {f"clip_model.{k}": v for k, v in clip.state_dict().items()}
-    # Prompts along directions in which photos and degraded photos differ, so that scores spread.
+    # Prompts along the directions in which photos differ most, so that scores spread, if less than a trained
+    # encoder's; those of a pair at a cosine of 0.9, a guess.
     with torch.no_grad():
-        seen = F.normalize(clip.visual(photos(14, 128, 128) * 4 - 2), dim=-1)
-    toward, middle = seen[:7] - seen[7:], seen.mean(0)
+        seen = F.normalize(clip.visual(photos(48, 128, 128) * 4 - 2), dim=-1)
+    middle = seen.mean(0)
+    toward = torch.linalg.svd(seen - middle, full_matrices=False).Vh[:7] * math.sqrt((1 - 0.9) / 2)
     prompts = F.normalize(torch.stack([middle + toward, middle - toward], 1).flatten(0, 1), dim=-1)
     file = folder / "random.pth"
     torch.save({**state, "prompts_features": prompts}, file)

@@ -92,10 +92,11 @@ class VariantMethod:
         self.checkpoint = checkpoint
 
     def load(self, device: str) -> None:
+        from qualiclip.inference import folded
         from qualiclip.model import CheckpointError, QualiCLIP
 
         try:
-            self.model = QualiCLIP.from_checkpoint(self.checkpoint, device)
+            self.model = folded(QualiCLIP.from_checkpoint(self.checkpoint, device))
         except CheckpointError as e:  # damaged, or of an older format
             raise DamagedFile(f"{e}; remove that folder, and it is trained again") from e
 
