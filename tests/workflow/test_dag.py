@@ -145,6 +145,11 @@ def test_editing_words_reruns_no_score(tree):
     assert jobs(done)["table"] == 1 and not {"score", "metrics", "figure", "intensity"} & set(jobs(done))
 
 
+def test_a_run_on_fewer_datasets_trains_and_scores_nothing(tree):
+    done = snakemake(tree, "-n", "all", "--config", "datasets=[mini_ladder]")
+    assert not {"train", "score", "metrics"} & set(jobs(done)), jobs(done)
+
+
 def test_editing_the_correlations_reruns_them_and_no_score(tree):
     with (tree / "qualiclip/bench/correlate.py").open("a") as f:
         f.write("\n# edited\n")

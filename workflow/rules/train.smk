@@ -21,10 +21,10 @@ rule train:
         gpu=GPU,
         device=DEVICE,
         mirror=MIRROR,
+        said=SAID,  # of which a variant's training is told by its digest alone: another `datasets` trains nothing
         mem_mb=memory,
     params:
-        said=SAID,
         digest=train_digest,
     shell:
-        "python -m qualiclip.train {wildcards.variant} --config {params.said} device={resources.device} {resources.mirror}"
+        "python -m qualiclip.train {wildcards.variant} --config {resources.said} device={resources.device} {resources.mirror}"
         " --threads {threads} --out {output.weights} 2>&1 | tee {log}"
