@@ -47,7 +47,7 @@ def score_vs_intensity(card: FigureCard, space: Workspace) -> tuple[Figure, pd.D
         ax.set(title=m.title, xlabel="intensity (1: level 5)", xlim=(0, 1))
     axes[0, 0].set_ylabel("mean score")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=7)
+    fig.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=7)
     return fig, pd.concat(parts, ignore_index=True)
 
 
