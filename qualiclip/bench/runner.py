@@ -150,8 +150,10 @@ class Scorer:
 
 
 def prepare(_: int = 0) -> None:
-    """A process that scores on a CPU: one thread; and freed memory stays with the process: glibc gives buffers of 100 MB, as metrics in float64
-    take by the dozen for an image, back to the system at once, and fetches each page of them anew.
+    """A process that scores on a CPU: one thread, and freed memory stays with it.
+
+    glibc gives large buffers, as metrics in float64 take by the dozen for an image, back to the system at once
+    and fetches each page of them anew: more than half of NIQE's time.
     """
     torch.set_num_threads(1)
     with suppress(AttributeError, OSError, TypeError):  # another C library has no mallopt, and needs none
