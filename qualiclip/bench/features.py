@@ -25,7 +25,7 @@ from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import atomic, command, sha256
 from qualiclip.bench.methods import Batch, Method, NotRun, create
 from qualiclip.bench.parts import Parts, Row
-from qualiclip.bench.runner import Scorer, batches, key, work
+from qualiclip.bench.runner import Scorer, batches, key, prepare, work
 from qualiclip.bench.tabular import read_index
 from qualiclip.config import WEIGHTS
 from qualiclip.tensors import pick_device
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="features/<method>/<dataset>.npz")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that parts are written
-    torch.set_num_threads(1)  # cores go to worker processes
+    prepare()
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
