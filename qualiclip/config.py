@@ -26,7 +26,8 @@ class TrainConfig(BaseModel):
     downscale: float = Field(1.0, gt=0, le=1, description="photos are shrunk by a random factor down to this first")
     pairs: int = Field(16, ge=1, description="crop pairs in a step *")
     accumulate: int = Field(1, ge=1, description="steps whose gradients are added before an update")
-    levels: int = Field(5, ge=2, le=5, description="degradation levels L of a pair *")
+    levels: int = Field(5, ge=2, le=6, description="degradation levels L of a pair *")
+    mildest: float = Field(1.0, ge=0, lt=5, description="the first of them, the last is 5; 0: the crop as it was *")
     degradations: int = Field(1, ge=1, le=2, description="degradation types applied in sequence to a pair *")
 
     margin_consistency: float = Field(2.5e-3, ge=0, description="m_cons *")

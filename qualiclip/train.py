@@ -118,7 +118,7 @@ class CropPairs(Dataset):
 def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator) -> Tensor:
     """(n, V, 3, H, W) in [0, 1] -> (n, V, L, 3, H, W): each pair under one drawn type at L levels."""
     n, v = crops.shape[:2]
-    levels = torch.linspace(1, N_LEVELS, config.levels, device=crops.device)
+    levels = torch.linspace(config.mildest, N_LEVELS, config.levels, device=crops.device)
     out = crops[:, :, None].repeat(1, 1, config.levels, 1, 1, 1)
     kinds = torch.stack([torch.randperm(len(TYPES), generator=g)[: config.degradations] for _ in range(n)])
     for k in range(config.degradations):

@@ -104,6 +104,17 @@ def test_crops(files, how):
     assert crops.shape == (2, 1 if how == "single" else 2, 3, 64, 64) and crops.dtype == torch.uint8
 
 
+def test_levels_reach_from_the_mildest_to_the_severest(files):
+    c = config(levels=3, mildest=0, degradations=2)
+    crops = CropPairs(files, c)[0].float() / 255
+    images = training.degraded(crops, c, generator(1))
+    assert images.shape == (2, 2, 3, 3, 64, 64)
+    assert torch.equal(images[:, :, 0], crops), "level 0 is the crop as it was"
+    change = (images - crops[:, :, None]).abs().mean((0, 1, 3, 4, 5))
+    assert change[0] < change[1] < change[2]
+    assert not torch.equal(training.degraded(crops, config(levels=3), generator(1))[:, :, 0], crops)
+
+
 def test_an_epoch_visits_every_image_once(files):
     c = config(pairs=3)
     data = CropPairs(files, c)
