@@ -17,6 +17,7 @@ rule train:
     benchmark:
         BENCH / "train/{variant}.tsv"
     threads: train_threads
+    priority: 1  # the longest jobs, on which most others wait
     resources:
         gpu=GPU,
         device=DEVICE,
