@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 test: env
-	PATH="$(BIN):$$PATH" $(BIN)/pytest
+	PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 rehearsal: env
 	PATH="$(BIN):$$PATH" $(BIN)/python -m tests.rehearsal
