@@ -42,8 +42,8 @@ def _check(archive: Path, total: int, limit: int, target: Path) -> None:
 
 
 def _inside(archive: Path, target: Path, member: str) -> Path:
-    """Where a member goes; a leading slash is dropped, as tar itself does."""
-    path = (target / member.lstrip("/")).resolve()
+    """Where a member goes."""
+    path = (target / member).resolve()
     if not path.is_relative_to(target.resolve()):
         raise FetchError(f"{archive}: {member} leaves the folder")
     return path
@@ -67,7 +67,7 @@ def _untar(archive: Path, target: Path, limit: int) -> None:
                 continue  # folders come with their files; links and devices no dataset needs, one may point anywhere
             total += member.size
             _check(archive, total, limit, target)
-            path = _inside(archive, target, member.name)
+            path = _inside(archive, target, member.name.lstrip("/"))  # as tar itself does
             path.parent.mkdir(parents=True, exist_ok=True)
             # bytes alone, not t.extract: its safe filter came with Python 3.11.4, and owners and modes are not wanted
             with t.extractfile(member) as content, path.open("wb") as out:
@@ -77,7 +77,7 @@ def _untar(archive: Path, target: Path, limit: int) -> None:
 def extract(archive: Path, target: Path, limit: int | None = None) -> None:
     """Unpack a zip, tar or compressed tar inside `target`.
 
-    limit: bytes that it may grow to; by default RATIO times its own size. Links are left out.
+    limit: bytes that it may grow to; by default RATIO times its own size. Links and devices are left out.
     Raises FetchError for a damaged or truncated archive, one that leaves the folder, one that outgrows the
     limit or the disk, and for other formats. What was unpacked until then is the caller's to remove.
     """
