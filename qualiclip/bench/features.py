@@ -63,14 +63,12 @@ def encode(
     workers: int = 0,
     parts: FeatureParts | None = None,
 ) -> dict[str, np.ndarray]:
-    """The arrays of the file. A set without images has no features, and every `error` says why.
+    """The arrays of the file. A method that is NotRun has no features, and every `error` says why.
 
     workers, parts: as those of `runner.run`. Raises CardError for a method without features.
     """
     image = index["image"].to_numpy(str)
     try:
-        if "width" not in index:
-            raise NotRun(f"the images of {dataset.title} are not here, only its labels")
         method.load(device)
     except NotRun as e:
         reasons = np.full(len(index), f"not run: {e}")
@@ -109,7 +107,10 @@ def main() -> None:
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        index, device = read_index(args.index), pick_device("cpu" if card.input.device == "cpu" else args.device)
+        index, device = (
+            read_index(args.index, sizes=True),
+            pick_device("cpu" if card.input.device == "cpu" else args.device),
+        )
         workers = args.threads if args.threads > 1 else 0
         inputs = [args.index, args.checkpoint / WEIGHTS]
         made = key(card, dataset, inputs, "qualiclip.bench.features")

@@ -197,8 +197,6 @@ def run(
     files = [raw / dataset.name / f for f in index["image"]]
     here = index if shard == (1, 1) else index.iloc[shard_rows(index, card.input.batch, *shard)]
     try:
-        if "width" not in index:
-            raise NotRun(f"the images of {dataset.title} are not here, only its labels")
         method.load(device)
     except NotRun as e:
         return pd.DataFrame({"image": here["image"], "score": math.nan, "error": f"not run: {e}"})
@@ -253,7 +251,7 @@ def main() -> None:
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        index = read_index(args.index)
+        index = read_index(args.index, sizes=True)
         device = pick_device("cpu" if card.input.device == "cpu" else args.device)
         checkpoint = args.checkpoint and args.checkpoint / WEIGHTS
         inputs = [args.index, *filter(None, (checkpoint, args.fitted))]

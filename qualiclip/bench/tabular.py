@@ -29,12 +29,17 @@ def _damaged(path: Path, why: object) -> DamagedFile:
     return DamagedFile(f"{path}: not whole ({why}); remove it and run the same command again")
 
 
-def read_index(path: Path) -> pd.DataFrame:
-    """An index: image [, width, height, mos, ...], each image once. Raises DamagedFile."""
+def read_index(path: Path, sizes: bool = False) -> pd.DataFrame:
+    """An index: image [, width, height, mos, ...], each image once. Raises DamagedFile.
+
+    sizes: width and height must be there; they are not where a set's labels alone were indexed.
+    """
     table = _read(path)
-    lacking = [c for c in ("image", "width", "height") if c in table and table[c].isna().any()]
-    if "image" not in table or lacking:
-        raise _damaged(path, f"rows without {lacking[0]}" if lacking else "no column 'image'")
+    for column in ("image", "width", "height"):
+        if column not in table and (sizes or column == "image"):
+            raise _damaged(path, f"no column {column!r}")
+        if column in table and table[column].isna().any():
+            raise _damaged(path, f"rows without {column}")
     if table["image"].duplicated().any():
         raise _damaged(path, f"{table['image'][table['image'].duplicated()].iloc[0]} stands twice")
     return table

@@ -44,8 +44,10 @@ CLIPS = {  # OpenAI's file -> what its CLIP is built with
     "RN50.pt": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
     "ViT-B-32.pt": (512, 224, 12, 768, 32, 77, 49408, 512, 8, 12),
 }
-MANIQA = 96  # px of its crops, which are 224 else, seen by the largest backbone of all
+MANIQA = 64  # px of its crops, which are 224 else, seen by the largest backbone of all
 FEWER = {
+    "CFANet": {"test_img_size": 224},
+    "MUSIQ": {"longer_side_lengths": [64, 96]},
     "TReS": {"test_sample": 1},
     "HyperNet": {"num_crop": 1},
     "MANIQA": {"test_sample": 1, "img_size": MANIQA, "window_size": 2},

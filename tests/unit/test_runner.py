@@ -16,12 +16,13 @@ import pytest
 import torch
 from PIL import Image
 
-from qualiclip.bench import index, published, runner, shards
+from qualiclip.bench import index, provenance, published, runner, shards, unseen
 from qualiclip.bench.card import read_card
 from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import DamagedFile
 from qualiclip.bench.methods import Batch, NotRun
 from qualiclip.bench.parts import Parts, Row
+from qualiclip.bench.tabular import read_index, read_scores
 from tests.conftest import ROOT
 
 METHOD = """
@@ -168,11 +169,6 @@ def test_a_method_that_cannot_run_says_so_in_every_row(small):
     assert set(score(small, Absent())["error"]) == {"not run: x.pth could not be fetched"}
 
 
-def test_a_set_without_images_is_not_run(small):
-    pd.read_csv(small / "index.csv").drop(columns=["width", "height"]).to_csv(small / "index.csv", index=False)
-    assert set(score(small)["error"]) == {"not run: the images of small are not here, only its labels"}
-
-
 def test_labels_alone_make_an_index_for_published_scores(small, monkeypatch):
     pd.read_csv(small / "index.csv")[["image", "mos"]].to_csv(small / "raw/small/labels.csv", index=False)
     arguments = ["index", str(small / "small.yaml"), "--raw", str(small / "raw"), "--out", str(small / "labels.csv")]
@@ -180,6 +176,17 @@ def test_labels_alone_make_an_index_for_published_scores(small, monkeypatch):
     index.main()
     table = pd.read_csv(small / "labels.csv")
     assert len(table) == 11 and "width" not in table and "split_09" in table
+
+
+def test_a_set_without_images_is_not_run(small, monkeypatch):
+    pd.read_csv(small / "index.csv")[["image", "mos"]].to_csv(small / "labels.csv", index=False)
+    method, out = ROOT / "baselines/qualiclip.yaml", small / "scores.csv"  # its checkpoint is not there either
+    arguments = ["unseen", method, small / "small.yaml", "--index", small / "labels.csv", "--out", out]
+    monkeypatch.setattr(sys, "argv", [*map(str, arguments)])
+    unseen.main()
+    table = read_scores(out, read_index(small / "labels.csv"))
+    assert set(table["error"]) == {"not run: the images of small are not here, only its labels"}
+    assert table["score"].isna().all() and not provenance.read(out)["complete"]
 
 
 def test_random_numbers_come_from_the_cards_seed(small):

@@ -15,7 +15,7 @@ from qualiclip.bench import correlate, features, within
 from qualiclip.bench.beside import NotRun
 from qualiclip.bench.card import CardError, read_card
 from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, Splits
-from qualiclip.bench.methods import VariantMethod, create
+from qualiclip.bench.methods import Refused, VariantMethod, create
 from qualiclip.bench.splits import attach
 from qualiclip.bench.tabular import read_scores
 from qualiclip.bench.workspace import Workspace
@@ -246,13 +246,6 @@ def test_features_go_on_from_their_parts(small, checkpoint, tmp_path):
     assert not (tmp_path / "parts").exists()
 
 
-def test_a_set_without_images_has_no_features_and_says_so(small, checkpoint):
-    index, raw = small
-    card = MethodCard(**SAID | {"higher_better": True, "variant": "untrained"})
-    arrays = features.encode(VariantMethod(checkpoint), card, dataset(), index[["image", "mos"]], raw, "cpu", 0)
-    assert set(arrays["error"]) == {"not run: the images of My set are not here, only its labels"}
-
-
 def test_the_jobs_write_whole_files_and_pass_on_why_they_cannot_run(small, checkpoint, tmp_path, monkeypatch, at_root):
     index, raw = small
     index.assign(split_official=["train", "train", "test", "val"]).to_csv(tmp_path / "index.csv", index=False)
@@ -274,10 +267,10 @@ def test_the_jobs_write_whole_files_and_pass_on_why_they_cannot_run(small, check
     table = read_scores(scores)
     assert table["split_official"].notna().tolist() == [False, False, True, False]
     assert within.provenance.read(scores)["complete"] and learned.stat().st_size > 100
-    index.drop(columns=["width", "height"]).to_csv(tmp_path / "index.csv", index=False)
+    monkeypatch.setattr(features, "create", lambda *_: Refused("no GPU"))
     job(features, *encoder, "--out", npz)
     job(within, *probe_job)
-    assert set(read_scores(scores)["error"]) == {"not run: the images of My set are not here, only its labels"}
+    assert set(read_scores(scores)["error"]) == {"not run: no GPU"}
     assert not within.provenance.read(scores)["complete"]
 
 

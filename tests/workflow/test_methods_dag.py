@@ -100,6 +100,14 @@ def test_a_method_is_added_in_four_ways(tree):
     assert idle(tree, *targets)
 
 
+def test_labels_alone_train_and_fit_nothing(tree):
+    said = ["datasets=[mini_authentic]", "labels_only=[mini_authentic]"]
+    done = snakemake(tree, "-n", "table_zero_shot_authentic", "--config", *said)
+    assert done.returncode == 0, done.stderr
+    planned = jobs(done)
+    assert planned["unseen"] > 5 and not {"train", "fit", "score", "features", "within"} & set(planned), planned
+
+
 def test_a_method_without_weights_is_tried_again_when_they_come(tree):
     target = add(tree, "mine-late", "module: late.py:Late\nweights: [mine/late.pth]", late__py=LATE)
     mirror = tree / "files"

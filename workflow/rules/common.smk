@@ -164,7 +164,7 @@ def shards(wildcards):
     n = 1
     if made.is_file():
         n = provenance.read(made).get("shards", 1)
-    elif space.config.shard and wildcards.dataset not in space.config.labels_only:
+    elif space.config.shard:
         n = ceil(size(wildcards) / space.config.shard)
     return [made.with_suffix(".shards") / f"{k}-of-{n}.csv" for k in range(1, n + 1)] if n > 1 else []
 
@@ -187,9 +187,18 @@ def score_threads(wildcards):
     return workflow.cores if size(wildcards) >= 1000 and not shards(wildcards) else 1
 
 
+def one_of(names):
+    """Wildcard constraint: any of the names; none matches nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+LABELS_ALONE = one_of(space.config.labels_only)
+WITH_IMAGES = one_of(d for d in space.all_datasets if d not in space.config.labels_only)
+
+
 def methods_where(wanted):
-    """Wildcard constraint: names of the method cards that `wanted` holds for; none matches nothing."""
-    return "|".join(re.escape(m.name) for m in space.all_methods.values() if wanted(m)) or "(?!)"
+    """Wildcard constraint: names of the method cards that `wanted` holds for."""
+    return one_of(m.name for m in space.all_methods.values() if wanted(m))
 
 
 def is_published(card):
@@ -206,6 +215,10 @@ def is_run_here(card):
 
 def is_trained_within(card):
     return bool(card.features)
+
+
+def sees_images(card):
+    return is_run_here(card) or is_trained_within(card)
 
 
 def is_encoder(card):
@@ -263,8 +276,8 @@ def figure_digest(wildcards):
 
 
 wildcard_constraints:
-    dataset="|".join(space.all_datasets),
-    method="|".join(re.escape(m) for m in space.all_methods),
-    variant="|".join(space.config.variants),
-    table="|".join(space.all_tables),
-    figure="|".join(space.all_figures),
+    dataset=one_of(space.all_datasets),
+    method=one_of(space.all_methods),
+    variant=one_of(space.config.variants),
+    table=one_of(space.all_tables),
+    figure=one_of(space.all_figures),

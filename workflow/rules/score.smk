@@ -20,6 +20,7 @@ rule score:
         BENCH / "score/{method}/{dataset}.tsv"
     wildcard_constraints:
         method=methods_where(is_run_here),
+        dataset=WITH_IMAGES,
     threads: score_threads
     resources:
         gpu=score_gpu,
@@ -74,6 +75,31 @@ use rule score as score_shard with:
         resize=resize_digest,
         raw=RAW,
         share="--shard {k}/{n}",
+
+
+rule unseen:
+    """Rows that say `not run`, of a method that would have to see images, on a set of which only the labels are here."""
+    input:
+        index=OUT / "index/{dataset}.csv",
+        code=sources("qualiclip.bench.unseen"),
+    output:
+        scores=OUT / "scores/{method}/{dataset}.csv",
+        provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
+    log:
+        LOGS / "unseen/{method}/{dataset}.log",
+    benchmark:
+        BENCH / "unseen/{method}/{dataset}.tsv"
+    wildcard_constraints:
+        method=methods_where(sees_images),
+        dataset=LABELS_ALONE,
+    localrule: True
+    resources:
+        mem_mb=500,
+    params:
+        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        digest=score_digest,
+    shell:
+        "python -m qualiclip.bench.unseen {params.cards} --index {input.index} --out {output.scores} 2>&1 | tee {log}"
 
 
 rule published:
@@ -190,6 +216,7 @@ rule within:
         BENCH / "within/{method}/{dataset}.tsv"
     wildcard_constraints:
         method=methods_where(is_trained_within),
+        dataset=WITH_IMAGES,
     threads: score_threads
     resources:
         gpu=GPU,

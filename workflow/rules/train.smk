@@ -16,8 +16,8 @@ rule train:
         LOGS / "train/{variant}.log",
     benchmark:
         BENCH / "train/{variant}.tsv"
-    threads: train_threads
     priority: 1  # the longest jobs, on which most others wait
+    threads: train_threads
     resources:
         gpu=GPU,
         device=DEVICE,
