@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from qualiclip.bench.methods import Batch, NotRun, weights_or_not_run
-from qualiclip.bench.patches import cut, distance, gaussian
+from qualiclip.bench.patches import Pristine, cut, gaussian
 from qualiclip.model import AnySizePool
 
 SIDE, STRIDE = 96, 48  # px
@@ -38,10 +38,10 @@ class LowLevel(nn.Module):
         return self.head(self.encoder.resnet18(patches).flatten(1))
 
 
-def low_level(model: nn.Module, pristine: tuple[Tensor, Tensor], image: Tensor) -> Tensor:
+def low_level(model: nn.Module, pristine: Pristine, image: Tensor) -> Tensor:
     """(3, H, W) in [0, 1] -> 1 - sigmoid(d / 100), d the NIQE-type distance of its patches to `pristine`."""
     patches = model(cut(image, SIDE, STRIDE)).double()
-    return 1 - torch.sigmoid(distance(gaussian(patches), pristine) / 100)
+    return 1 - torch.sigmoid(pristine.distance(patches) / 100)
 
 
 def high_level(features: Tensor, prompts: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ class GRepQ:
 
             clip = open_clip.create_model("RN50-quickgelu", pretrained="openai").float().eval()
             level = LowLevel().eval()
-            level.load_state_dict(torch.load(low, map_location="cpu", weights_only=False)["model"]["state_dict"])
-            clip.visual.load_state_dict(torch.load(high, map_location="cpu"), strict=False)
+            level.load_state_dict(torch.load(low, map_location="cpu", weights_only=True)["model"]["state_dict"])
+            clip.visual.load_state_dict(torch.load(high, map_location="cpu", weights_only=True), strict=False)
         with h5py.File(patches) as f:
             pristine = torch.from_numpy(f["data"][:])
         tokens = open_clip.get_tokenizer("RN50-quickgelu")(list(PROMPTS))
@@ -84,7 +84,7 @@ class GRepQ:
     def ready(self, level: nn.Module, visual: nn.Module, pristine: Tensor) -> None:
         """Take the two models and the pristine patches (N, 3, 96, 96)."""
         self.level, self.visual = level, visual
-        self.pristine = gaussian(torch.cat([level(p) for p in pristine.split(64)]).double())
+        self.pristine = Pristine(*gaussian(torch.cat([level(p) for p in pristine.split(64)]).double()))
         self.mean, self.std = (pristine.new_tensor(v).view(3, 1, 1) for v in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
 
     @torch.inference_mode()

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from qualiclip.bench.methods import Batch, weights_or_not_run
-from qualiclip.bench.patches import cut, distance, gaussian, sharpest
+from qualiclip.bench.patches import Pristine, cut, gaussian, sharpest
 from qualiclip.images import open_rgb
 from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_tensor
@@ -45,13 +45,13 @@ class Mvg:
     def load(self, device: str) -> None:
         self.load_encoder(device)
         model = np.load(self.fitted)
-        self.pristine = tuple(torch.from_numpy(model[k]).to(device) for k in ("mean", "covariance"))
+        self.pristine = Pristine(*(torch.from_numpy(model[k]).to(device) for k in ("mean", "covariance")))
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> Tensor:
         """Distances of each image's patches to the pristine ones; lower is better."""
         sets = [self.encode(cut(image, SIDE, STRIDE)).double() for image in batch.images]
-        return torch.stack([distance(gaussian(s), self.pristine) for s in sets])
+        return torch.stack([self.pristine.distance(s) for s in sets])
 
 
 class VariantMvg(Mvg):

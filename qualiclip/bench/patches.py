@@ -38,8 +38,25 @@ def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, centred.T @ centred / max(len(features) - 1, 1)
 
 
-def distance(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], ridge: float = 1e-3) -> Tensor:
-    """sqrt((mu_a - mu_b)' inv((S_a + S_b) / 2 + ridge I) (mu_a - mu_b)) of two Gaussians (mean, covariance)."""
-    difference = a[0] - b[0]
-    spread = (a[1] + b[1]) / 2 + ridge * torch.eye(len(difference), dtype=difference.dtype, device=difference.device)
-    return (difference @ torch.linalg.solve(spread, difference)).clamp(min=0).sqrt()
+class Pristine:
+    """The Gaussian of pristine features, ready for distances to the patches of photos."""
+
+    def __init__(self, mean: Tensor, covariance: Tensor, ridge: float = 1e-3):
+        """mean (D,), covariance (D, D): as of `gaussian`."""
+        self.mean = mean
+        self.root = torch.linalg.cholesky(covariance / 2 + ridge * torch.eye(len(mean)).to(covariance))
+
+    def distance(self, features: Tensor) -> Tensor:
+        """sqrt((mu_a - mu_b)' inv((S_a + S_b) / 2 + ridge I) (mu_a - mu_b)), a the features (N, D) of one photo.
+
+        S_b is the same for all photos and factored once. S_a is of rank N at most, so that Woodbury's identity
+        leaves a system of N unknowns in place of D: N patches are a few hundred, D is 1024 or 4096.
+        """
+        mean = features.mean(0)
+        half = (features - mean) / (2 * max(len(features) - 1, 1)) ** 0.5  # S_a / 2 = half' half
+        white = torch.linalg.solve_triangular(self.root, torch.vstack([mean - self.mean, half]).T, upper=False)
+        difference, spread = white[:, 0], white[:, 1:]
+        shared = spread.T @ difference
+        inner = torch.eye(len(half)).to(spread) + spread.T @ spread
+        square = difference @ difference - shared @ torch.linalg.solve(inner, shared)
+        return square.clamp(min=0).sqrt()

@@ -201,6 +201,7 @@ def main() -> None:
         snakemake = str(Path(sys.executable).with_name("snakemake"))
         said = [f"mirror={mirror}", "device=cpu", *args.config]
         command = [snakemake, "--cores", str(args.cores), "--keep-going", "--rerun-incomplete", "--nolock", "all"]
+        command += ["--scheduler-subsample", "16"]  # else each job looks at the inputs of all that are ready
         command += ["--config", *said]
         done = subprocess.run(command, cwd=tree, env=environment, stdout=log, stderr=log, check=False)
     passed(f"snakemake ended with {done.returncode}, see {work / 'snakemake.log'}")

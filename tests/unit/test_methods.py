@@ -55,14 +55,15 @@ def test_patches_are_those_of_a_loop():
     assert patches.cut(torch.rand(3, 64, 80), 96, 48).shape == (1, 3, 64, 64)
 
 
-def test_the_distance_is_the_formula():
+@pytest.mark.parametrize("n", [1, 3, 30], ids=lambda n: f"{n} patches of 5 features")
+def test_the_distance_is_the_formula(n):
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(30, 5)), rng.normal(1, 2, size=(40, 5))
-    d = a.mean(0) - b.mean(0)
-    wanted = np.sqrt(d @ np.linalg.inv((np.cov(a.T) + np.cov(b.T)) / 2 + 1e-3 * np.eye(5)) @ d)
-    gaussians = [patches.gaussian(torch.from_numpy(x)) for x in (a, b)]
-    assert patches.distance(*gaussians).item() == pytest.approx(wanted, rel=1e-10)
-    assert patches.distance(gaussians[0], gaussians[0]) == 0
+    a, b = rng.normal(size=(n, 5)), rng.normal(1, 2, size=(40, 5))
+    d, spread = a.mean(0) - b.mean(0), np.cov(a.T) if n > 1 else np.zeros((5, 5))
+    wanted = np.sqrt(d @ np.linalg.inv((spread + np.cov(b.T)) / 2 + 1e-3 * np.eye(5)) @ d)
+    pristine = patches.Pristine(*patches.gaussian(torch.from_numpy(b)))
+    assert pristine.distance(torch.from_numpy(a)).item() == pytest.approx(wanted, rel=1e-10)
+    assert pristine.distance(torch.from_numpy(b)) == 0
 
 
 def test_the_sharpest_patches_are_chosen():
