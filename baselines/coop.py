@@ -44,18 +44,27 @@ def orders(sizes: list[int], steps: int, generator: torch.Generator) -> Tensor:
 class LearnedContext:
     """One context a split; all splits are trained side by side, as they do not touch each other."""
 
-    def __init__(self, checkpoint: Path, pairs: int = len(PROMPT_PAIRS), scale: float = 50.0, epochs: float = 50):
-        """checkpoint: of the encoder, it names the text encoder. pairs: how many of the prompt pairs.
+    def __init__(
+        self,
+        checkpoint: Path,
+        mirror: Path | None,
+        pairs: int = len(PROMPT_PAIRS),
+        scale: float = 50.0,
+        epochs: float = 50,
+    ):
+        """checkpoint: of the encoder, it names the text encoder. mirror: in place of the network.
 
+        pairs: how many of the prompt pairs.
         scale: factor on cosine similarities before the softmax (CLIP's 100, which QualiCLIP+ divides by 2).
         epochs: passes over the largest train part.
         """
-        self.checkpoint, self.pairs, self.scale, self.epochs = checkpoint, PROMPT_PAIRS[:pairs], scale, epochs
+        self.checkpoint, self.mirror = checkpoint, mirror
+        self.pairs, self.scale, self.epochs = PROMPT_PAIRS[:pairs], scale, epochs
 
     def _prompts(self, copies: int) -> LearnedPrompts:
         """Raises NotRun where the text encoder's weights cannot be had."""
         said = json.loads((self.checkpoint / TRAIN_RECORD).read_text(encoding="utf-8"))["train"]
-        with weights_or_not_run(None):
+        with weights_or_not_run(self.mirror):
             clip = create_clip(said["encoder"], said["pretrained"], said["seed"])
         clip.visual = None
         return LearnedPrompts(clip, open_clip.get_tokenizer(said["encoder"]), self.pairs, copies)

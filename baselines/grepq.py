@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import open_clip
 import torch
 import torch.nn.functional as F
@@ -66,8 +67,6 @@ class GRepQ:
     def load(self, device: str) -> None:
         low, high, patches = (self._file(name) for name in FILES)
         with weights_or_not_run(self.mirror):
-            import h5py  # no dependency of the suite: only these patches need it
-
             clip = open_clip.create_model("RN50-quickgelu", pretrained="openai").float().eval()
             level = LowLevel().eval()
             level.load_state_dict(torch.load(low, map_location="cpu", weights_only=True)["model"]["state_dict"])

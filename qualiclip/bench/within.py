@@ -48,7 +48,7 @@ class Split:
 
 
 class Within(Protocol):
-    """A class that a card with `features` names; `checkpoint=` reaches it where the card has a variant."""
+    """A class that a card with `features` names; `checkpoint=` and `mirror=` reach it where the card has a variant."""
 
     def fit(self, splits: list[Split], device: str) -> None:
         """Learn one model a split. device: "auto", "cpu" or "cuda". Raises NotRun when weights cannot be had."""
@@ -60,11 +60,11 @@ class Within(Protocol):
         """What the models have learned, the splits along the first axis; stored beside the scores."""
 
 
-def create(card: MethodCard, checkpoint: Path | None = None) -> Within:
-    """The class behind a card. Raises CardError."""
+def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None = None) -> Within:
+    """The class behind a card. mirror: folder whose weights are taken in place of the network. Raises CardError."""
     if not card.features:
         raise CardError(f"{card.path}: it is not trained within splits; the key features says on what")
-    given = {"checkpoint": checkpoint} if card.variant else {}
+    given = {"checkpoint": checkpoint, "mirror": mirror} if card.variant else {}
     try:
         return load_function(card.module, card.path.parent)(**card.arguments, **given)
     except TypeError as e:
@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--index", type=Path, required=True, help="the dataset's index")
     parser.add_argument("--features", type=Path, required=True, help="features of the card's encoder on the dataset")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint folder of the card's variant")
+    parser.add_argument("--mirror", type=Path, help="folder whose timm/<model>.safetensors is taken for CLIP's weights")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--learned", type=Path, required=True, help="what the models have learned, safetensors")
     parser.add_argument("--out", type=Path, required=True, help="scores/<method>/<dataset>.csv")
@@ -154,7 +155,7 @@ def main() -> None:
         try:
             if refused:
                 raise NotRun(refused.removeprefix("not run: "))
-            method = create(card, args.checkpoint)
+            method = create(card, args.checkpoint, args.mirror)
             out = score(method, features, error, index, dataset, args.device)
             learned = method.learned()
         except NotRun as e:

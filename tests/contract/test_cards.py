@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -121,6 +122,11 @@ def test_pyiqa_knows_every_card_of_its_metrics():
             bounds = [b.strip() for b in theirs["score_range"].split(",")]
             known = tuple(None if b.startswith("~") else float(b) for b in bounds)
             assert card.range == known, f"{path}: pyiqa's range is {theirs['score_range']}"
+
+
+def test_qalign_has_what_it_imports():
+    """pyiqa imports it only once 16 GB of weights are there, and declares not all that it takes."""
+    importlib.import_module("pyiqa.archs.q_align.modeling_mplug_owl2")
 
 
 def test_weights_of_cards_are_files_that_pyiqa_fetches():

@@ -29,7 +29,7 @@ from qualiclip.bench.workspace import Workspace
 from tests.conftest import ROOT
 from tests.native import RELEASES, N, Release, packed, small
 from tests.rehearsal.python import install
-from tests.workflow.test_dag import COPIED, merged
+from tests.workflow.test_dag import COPIED, edit
 
 SIZE, SHORTER_SIDE = (232, 224), 224  # px; 224 is the least that every method takes
 SIZES = Path(__file__).with_name("sizes.yaml")
@@ -53,8 +53,10 @@ def copy(target: Path) -> None:
         else:
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, here)
-    config = target / "workflow/config/paper.yaml"
-    config.write_text(yaml.safe_dump(merged(read_yaml(config), read_yaml(SIZES)), sort_keys=False))
+    sizes = read_yaml(SIZES)
+    edit(target / "workflow/config/paper.yaml", sizes["config"])
+    for name, changes in sizes["methods"].items():
+        edit(target / f"baselines/{name}.yaml", changes)
 
 
 def archive(card: DatasetCard, mirror: Path, datasets: Path) -> tuple[DatasetCard, Release]:

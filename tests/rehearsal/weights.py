@@ -18,6 +18,7 @@ from pathlib import Path
 from unittest.mock import patch
 from urllib.parse import unquote, urlparse
 
+import h5py
 import numpy as np
 import open_clip
 import timm
@@ -119,8 +120,6 @@ def grepq_low(path: Path) -> None:
 
 
 def grepq_patches(path: Path) -> None:
-    import h5py
-
     with h5py.File(path, "w") as f:
         f["data"] = np.random.default_rng(0).random((40, 3, 96, 96), np.float32)
 
@@ -270,10 +269,7 @@ def make(mirror: Path, space: Workspace) -> None:
     for card in space.methods():
         for file in card.weights:
             if how := maker(file):
-                try:
-                    write(file, mirror, how)
-                except ImportError as e:
-                    print(f"  {file}: not made, {e}", flush=True)
+                write(file, mirror, how)
     pin_clip(mirror)
     Path(download_util.DEFAULT_CACHE_DIR).mkdir(parents=True, exist_ok=True)  # LIQE keeps its prompts there
     archs._lazy_import_arch("all of them")  # so that every one that loads weights is patched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import RidgeCV
 
 from qualiclip.bench import within
-from qualiclip.bench.beside import load_function
+from qualiclip.bench.beside import NotRun, load_function
 from qualiclip.config import TRAIN_RECORD
 from qualiclip.model import QualiCLIP, create_clip
 from qualiclip.prompts import LearnedPrompts, prompt_features
@@ -90,8 +91,20 @@ def test_the_text_encoder_of_a_checkpoint_is_drawn_again(checkpoint):
     assert torch.equal(prompts, QualiCLIP.from_checkpoint(checkpoint).prompts)
 
 
+def test_weights_of_the_text_encoder_are_looked_for_in_the_mirror(tmp_path, monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained_from_hf", offline)
+    said = {"train": {"encoder": "RN50-quickgelu", "pretrained": "openai", "seed": 0}}
+    (tmp_path / TRAIN_RECORD).write_text(json.dumps(said))
+    wanted = re.escape(str(tmp_path / "mirror/timm/resnet50_clip.openai.safetensors"))
+    with pytest.raises(NotRun, match=f"put its model.safetensors at {wanted}"):
+        load_function("coop.py:LearnedContext", BASELINES)(tmp_path, tmp_path / "mirror").fit([unit(8, 0)], "cpu")
+
+
 def contexts(checkpoint: Path, splits: list[within.Split], epochs: float = 20):
-    found = load_function("coop.py:LearnedContext", BASELINES)(checkpoint, pairs=1, epochs=epochs)
+    found = load_function("coop.py:LearnedContext", BASELINES)(checkpoint, None, pairs=1, epochs=epochs)
     found.fit(splits, "cpu")
     return found
 

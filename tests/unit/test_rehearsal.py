@@ -56,6 +56,7 @@ def test_the_config_is_the_papers_but_for_sizes(prepared):
         read_yaml(p)
         for p in (ROOT / "workflow/config/paper.yaml", prepared / "tree/workflow/config/paper.yaml", rehearsal.SIZES)
     )
+    sizes = sizes["config"]
     assert {k: v for k, v in ours.items() if k not in sizes} == {k: v for k, v in real.items() if k not in sizes}
     with chdir(prepared / "tree"):
         small = Workspace.load({"scale": "paper"})

@@ -221,6 +221,7 @@ rule within:
     resources:
         gpu=GPU,
         device=DEVICE,
+        mirror=MIRROR,
         mem_mb=8000,
     params:
         cards="baselines/{method}.yaml datasets/{dataset}.yaml",
@@ -229,7 +230,7 @@ rule within:
         labels=labels_digest,
     shell:
         "python -m qualiclip.bench.within {params.cards} --index {input.index} --features {input.features}"
-        " {params.checkpoint} --device {resources.device} --learned {output.learned} --out {output.scores}"
+        " {params.checkpoint} {resources.mirror} --device {resources.device} --learned {output.learned} --out {output.scores}"
         " 2>&1 | tee {log}"
 
 
