@@ -6,6 +6,7 @@ method was trained on are marked and do not compete.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
@@ -225,16 +226,21 @@ def _notes(card: TableCard, found: list[Result], sets: dict, indexes: dict, hows
         notes += missing_note(d, indexes[name])
         if hows[name] != card.statistic:
             notes.append(f"{d.title}: {HOW[hows[name]]}; it has no test parts for the {HOW[card.statistic]}.")
-    refused: dict[tuple[str, str], list[str]] = {}
+    refused: dict[tuple[str, str], list[str]] = defaultdict(list)  # method, why -> datasets
+    failed: dict[tuple[int, str], list[str]] = defaultdict(list)  # images, dataset -> methods
     for r in found:
         if r.refused:
-            refused.setdefault((r.method.title, r.refused), []).append(r.dataset.title)
-        elif failed := r.missed(indexes[r.dataset.name]):
-            notes.append(f"{r.method.title} failed on {failed} images of {r.dataset.title}, which are left out.")
+            refused[r.method.title, r.refused].append(r.dataset.title)
+        elif n := r.missed(indexes[r.dataset.name]):
+            failed[n, r.dataset.title].append(r.method.title)
         how = hows[r.dataset.name]
         if np.isfinite(r.value("srcc", how)) and (undefined := r.undefined("srcc", how)):
             notes.append(f"{r.method.title} is undefined (constant) on {undefined} test parts of {r.dataset.title}.")
-    notes += [f"{title} on {', '.join(on)}: not run: {why}" for (title, why), on in refused.items()]
+    notes += [f"{', '.join(m)} failed on {n} images of {d}, which are left out." for (n, d), m in failed.items()]
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)  # datasets, why -> methods
+    for (title, why), on in refused.items():
+        alike[", ".join(on), why].append(title)
+    notes += [f"{', '.join(titles)} on {on}: not run: {why}" for (on, why), titles in alike.items()]
     if within := sorted({r.method.title for r in found if r.method.features}):
         notes.append(f"Trained here on the train part of each split, tested on its test part: {', '.join(within)}.")
     if leaked := [f"{r.method.title} on {r.dataset.title}" for r in found if r.leaked]:

@@ -169,10 +169,11 @@ def test_a_control_that_reads_the_labels_does_not_compete(tmp_path, mos):
 
 
 def test_what_is_missing_or_not_run_is_said(tmp_path, mos):
-    scored = [(method("a"), "weights are gone"), (method("b"), noisy(mos, 0.3))]
+    gone = "weights are gone"
+    scored = [(method("a"), gone), (method("b"), noisy(mos, 0.3)), (method("c"), gone), (method("d"), "no GPU")]
     table = agreement.correlations(card(), make(tmp_path, scored, mos, dataset(250)))
-    said = " ".join(table.notes)
-    assert "200 of 250 images, 50 are missing" in said and "A on My set: not run: weights are gone" in said
+    assert "200 of 250 images, 50 are missing" in " ".join(table.notes)
+    assert {f"A, C on My set: not run: {gone}", "D on My set: not run: no GPU"} <= set(table.notes)
     assert table.values["My set SRCC"].tolist()[0] == "not run" and "nan" not in table.markdown()
 
 
