@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 test: env
-	PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 rehearsal: env
 	PATH="$(BIN):$$PATH" $(BIN)/python -m tests.rehearsal

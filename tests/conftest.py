@@ -17,6 +17,20 @@ MIRROR = ROOT.parent / "shared" / "mirror"
 torch.set_num_threads(1)
 
 
+RUNS = ("finished", "whole")  # fixtures that take minutes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In `make test`, one worker process makes each finished run, and what takes minutes begins first."""
+
+    def run_of(item: pytest.Item) -> str | None:
+        return next((name for name in RUNS if name in getattr(item, "fixturenames", ())), None)
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(run_of(item) or item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: (not run_of(item), not item.get_closest_marker("dag")))
+
+
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """Real files that stand in for the network; tests that need them skip where they are absent."""
