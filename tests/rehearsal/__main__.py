@@ -15,8 +15,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +27,7 @@ from qualiclip.bench.index import labelled
 from qualiclip.bench.workspace import Workspace
 from tests.conftest import ROOT
 from tests.native import RELEASES, N, Release, packed, small
-from tests.rehearsal.python import install
+from tests.prepared import started
 from tests.workflow.test_dag import COPIED, edit
 
 SIZE, SHORTER_SIDE = (232, 224), 224  # px; 224 is the least that every method takes
@@ -108,25 +107,6 @@ def prepare(space: Workspace, tree: Path, mirror: Path, scratch: Path) -> None:
             publish(scored, reduced, release, mirror, scratch / card.name)
 
 
-@contextmanager
-def started(work: Path, mirror: Path, environment: dict[str, str]) -> Iterator[None]:
-    """A `python` in work/bin whose libraries are imported already."""
-    path = work / "python.socket"
-    path.unlink(missing_ok=True)
-    install(work / "bin", path)
-    command = [sys.executable, "-m", "tests.rehearsal.python", str(path), str(mirror)]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment)
-    try:
-        while not path.exists():
-            if server.poll() is not None:
-                sys.exit("error: the prepared Python did not start")
-            time.sleep(0.1)
-        yield
-    finally:
-        server.kill()
-        server.wait()
-
-
 def not_run(space: Workspace) -> dict[str, str]:
     """Method -> why it has no score on any set; a method that has some is not in it."""
     reasons: dict[str, set[str]] = defaultdict(set)
@@ -199,7 +179,8 @@ def main() -> None:
         if subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False).returncode:
             sys.exit(f"error: no weights, see {work / 'weights.log'}")
     passed(f"weights of {len(space.methods())} methods")
-    with started(work, mirror, environment), (work / "snakemake.log").open("w") as log:
+    server = ("-m", "tests.rehearsal.python", str(mirror))
+    with started(work, *server, environment=environment), (work / "snakemake.log").open("w") as log:
         snakemake = str(Path(sys.executable).with_name("snakemake"))
         said = [f"mirror={mirror}", "device=cpu", *args.config]
         command = [snakemake, "--cores", str(args.cores), "--keep-going", "--rerun-incomplete", "--nolock", "all"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-import time
 from contextlib import chdir
 from pathlib import Path
 
@@ -14,10 +12,10 @@ from qualiclip.bench import fetch, index, published
 from qualiclip.bench.card import read_card, read_yaml
 from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores
 from qualiclip.bench.workspace import DATASETS, METHODS, Workspace
+from tests import prepared as quick
 from tests.conftest import ROOT
 from tests.native import RELEASES, N
 from tests.rehearsal import __main__ as rehearsal
-from tests.rehearsal import python
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +65,10 @@ def test_the_config_is_the_papers_but_for_sizes(prepared):
 
 @pytest.fixture
 def program(tmp_path):
-    """The `python` of a rehearsal, at a server that has imported nothing."""
-    path = tmp_path / "socket"
-    python.install(tmp_path / "bin", path)
-    code = "import sys; from pathlib import Path; from tests.rehearsal.python import serve; serve(Path(sys.argv[1]))"
-    server = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT)
-    while not path.exists():
-        time.sleep(0.01)
-    yield tmp_path / "bin/python"
-    server.kill()
-    server.wait()
+    """The prepared `python`, at a server that has imported nothing."""
+    code = "import sys; from pathlib import Path; from tests.prepared import serve; serve(Path(sys.argv[1]))"
+    with quick.started(tmp_path, "-c", code) as folder:
+        yield folder / "python"
 
 
 def test_its_python_runs_modules_as_python_does(program, tmp_path):
@@ -101,4 +93,4 @@ def test_its_python_runs_modules_as_python_does(program, tmp_path):
     assert run("stop").returncode == 1 and "stopped" in run("stop").stderr
     assert run("raise").returncode == 1 and "ValueError: raised" in run("raise").stderr
     assert run("kill").returncode == 137
-    assert (tmp_path / "socket.tsv").read_text().count("mine\t") == 5, "CPU seconds of each but the killed"
+    assert (tmp_path / "python.tsv").read_text().count("mine\t") == 5, "CPU seconds of each but the killed"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import environment
+from tests.prepared import started
 
 KEPT = {  # cards of the smaller tree
     "baselines": ("laplacian", "piqe", "qualiclip"),
@@ -14,17 +19,24 @@ KEPT = {  # cards of the smaller tree
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree in which `all` has run."""
-    from tests.workflow.test_dag import copy_tree
-
-    return run_all(copy_tree(tmp_path_factory.mktemp("dag") / "tree"))
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What of the environment lets jobs begin without seconds of imports."""
+    with started(tmp_path_factory.mktemp("python")) as programs:
+        yield {"PATH": os.pathsep.join([str(programs), environment()["PATH"]])}
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, quick: dict[str, str]) -> Path:
+    """A tree in which `all` has run."""
+    from tests.workflow.test_dag import copy_tree
+
+    return run_all(copy_tree(tmp_path_factory.mktemp("dag") / "tree"), **quick)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, quick: dict[str, str]) -> Path:
     """A smaller one in which `all` has run."""
-    return run_all(small_tree(tmp_path_factory.mktemp("whole") / "tree"))
+    return run_all(small_tree(tmp_path_factory.mktemp("whole") / "tree"), **quick)
 
 
 def small_tree(target: Path) -> Path:
@@ -40,9 +52,9 @@ def small_tree(target: Path) -> Path:
     return target
 
 
-def run_all(tree: Path) -> Path:
+def run_all(tree: Path, **environment: str) -> Path:
     from tests.workflow.test_dag import said, snakemake
 
-    done = snakemake(tree, "all")
+    done = snakemake(tree, "all", **environment)
     assert done.returncode == 0, said(done)
     return tree
