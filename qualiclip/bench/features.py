@@ -107,10 +107,8 @@ def main() -> None:
     start = time.perf_counter()
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-        index, device = (
-            read_index(args.index, sizes=True),
-            pick_device("cpu" if card.input.device == "cpu" else args.device),
-        )
+        index = read_index(args.index, sizes=True)
+        device = pick_device("cpu" if card.input.device == "cpu" else args.device)
         workers = args.threads if args.threads > 1 else 0
         inputs = [args.index, args.checkpoint / WEIGHTS]
         made = key(card, dataset, inputs, "qualiclip.bench.features")

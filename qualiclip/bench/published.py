@@ -2,7 +2,8 @@
 
 `python -m qualiclip.bench.published baselines/gmc-qualiclip.yaml datasets/clive.yaml --index ... --out ...`
 for a card with `scores:`. With `--from FILE` any CSV with an image and a score column is taken, as a rule of
-one's own needs it. Images themselves are not read: an index of labels alone will do.
+one's own needs it. Images themselves are not read: an index of labels alone will do. With such an index, the rows of
+a card without `scores:` say that it would have to see the images.
 """
 
 from __future__ import annotations
@@ -115,6 +116,8 @@ def main() -> None:
     try:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
         try:
+            if not (card.scores or args.file):
+                raise PublishedError(f"not run: the images of {dataset.title} are not here, only its labels")
             out = build(card, dataset.name, index, args.mirror, args.file)
         except PublishedError as e:
             if not str(e).startswith("not run: "):

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qualiclip.bench import index, provenance, published, runner, shards, unseen
+from qualiclip.bench import index, provenance, published, runner, shards
 from qualiclip.bench.card import read_card
 from qualiclip.bench.cards import DatasetCard, MethodCard
 from qualiclip.bench.files import DamagedFile
@@ -181,9 +181,9 @@ def test_labels_alone_make_an_index_for_published_scores(small, monkeypatch):
 def test_a_set_without_images_is_not_run(small, monkeypatch):
     pd.read_csv(small / "index.csv")[["image", "mos"]].to_csv(small / "labels.csv", index=False)
     method, out = ROOT / "baselines/qualiclip.yaml", small / "scores.csv"  # its checkpoint is not there either
-    arguments = ["unseen", method, small / "small.yaml", "--index", small / "labels.csv", "--out", out]
+    arguments = ["published", method, small / "small.yaml", "--index", small / "labels.csv", "--out", out]
     monkeypatch.setattr(sys, "argv", [*map(str, arguments)])
-    unseen.main()
+    published.main()
     table = read_scores(out, read_index(small / "labels.csv"))
     assert set(table["error"]) == {"not run: the images of small are not here, only its labels"}
     assert table["score"].isna().all() and not provenance.read(out)["complete"]

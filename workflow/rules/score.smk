@@ -77,31 +77,6 @@ use rule score as score_shard with:
         share="--shard {k}/{n}",
 
 
-rule unseen:
-    """Rows that say `not run`, of a method that would have to see images, on a set of which only the labels are here."""
-    input:
-        index=OUT / "index/{dataset}.csv",
-        code=sources("qualiclip.bench.unseen"),
-    output:
-        scores=OUT / "scores/{method}/{dataset}.csv",
-        provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
-    log:
-        LOGS / "unseen/{method}/{dataset}.log",
-    benchmark:
-        BENCH / "unseen/{method}/{dataset}.tsv"
-    wildcard_constraints:
-        method=methods_where(sees_images),
-        dataset=LABELS_ALONE,
-    localrule: True
-    resources:
-        mem_mb=500,
-    params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        digest=score_digest,
-    shell:
-        "python -m qualiclip.bench.unseen {params.cards} --index {input.index} --out {output.scores} 2>&1 | tee {log}"
-
-
 rule published:
     """Bring published per-image scores into a score file."""
     input:
@@ -129,6 +104,14 @@ rule published:
     shell:
         "python -m qualiclip.bench.published {params.cards} --index {input.index} {resources.mirror} --found {params.found}"
         " --out {output.scores} 2>&1 | tee {log}"
+
+
+# A method that would have to see images, on a set of which only the labels are here: rows that say `not run`. No
+# checkpoint, fit or weights are asked for, so that a table of published scores trains nothing.
+use rule published as unseen with:
+    wildcard_constraints:
+        method=methods_where(sees_images),
+        dataset=LABELS_ALONE,
 
 
 fit_set = space.all_datasets[space.config.fit or space.config.pristine]
