@@ -148,7 +148,7 @@ def summary(space: Workspace, spent: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--work", type=Path, default=ROOT / "build/rehearsal", help="some 8 GB; a rehearsal that was stopped goes on"
+        "--work", type=Path, default=ROOT / "build/rehearsal", help="some 13 GB; a rehearsal that was stopped goes on"
     )
     parser.add_argument("--cores", type=int, default=2)
     Workspace.add_arguments(parser)
