@@ -236,11 +236,11 @@ def _notes(card: TableCard, found: list[Result], sets: dict, indexes: dict, hows
         how = hows[r.dataset.name]
         if np.isfinite(r.value("srcc", how)) and (undefined := r.undefined("srcc", how)):
             notes.append(f"{r.method.title} is undefined (constant) on {undefined} test parts of {r.dataset.title}.")
-    notes += [f"{', '.join(m)} failed on {n} images of {d}, which are left out." for (n, d), m in failed.items()]
+    notes += [f"{'; '.join(m)} failed on {n} images of {d}, which are left out." for (n, d), m in failed.items()]
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)  # datasets, why -> methods
     for (title, why), on in refused.items():
         alike[", ".join(on), why].append(title)
-    notes += [f"{', '.join(titles)} on {on}: not run: {why}" for (on, why), titles in alike.items()]
+    notes += [f"{'; '.join(titles)} on {on}: not run: {why}" for (on, why), titles in alike.items()]
     if within := sorted({r.method.title for r in found if r.method.features}):
         notes.append(f"Trained here on the train part of each split, tested on its test part: {', '.join(within)}.")
     if leaked := [f"{r.method.title} on {r.dataset.title}" for r in found if r.leaked]:

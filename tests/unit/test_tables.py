@@ -173,7 +173,7 @@ def test_what_is_missing_or_not_run_is_said(tmp_path, mos):
     scored = [(method("a"), gone), (method("b"), noisy(mos, 0.3)), (method("c"), gone), (method("d"), "no GPU")]
     table = agreement.correlations(card(), make(tmp_path, scored, mos, dataset(250)))
     assert "200 of 250 images, 50 are missing" in " ".join(table.notes)
-    assert {f"A, C on My set: not run: {gone}", "D on My set: not run: no GPU"} <= set(table.notes)
+    assert {f"A; C on My set: not run: {gone}", "D on My set: not run: no GPU"} <= set(table.notes)
     assert table.values["My set SRCC"].tolist()[0] == "not run" and "nan" not in table.markdown()
 
 
