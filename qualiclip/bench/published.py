@@ -117,6 +117,8 @@ def main() -> None:
         card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
         try:
             if not (card.scores or args.file):
+                if "width" in index:
+                    raise PublishedError(f"{args.method}: the card names no scores; give a file with --from")
                 raise PublishedError(f"not run: the images of {dataset.title} are not here, only its labels")
             out = build(card, dataset.name, index, args.mirror, args.file)
         except PublishedError as e:

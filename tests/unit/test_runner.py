@@ -187,6 +187,10 @@ def test_a_set_without_images_is_not_run(small, monkeypatch):
     table = read_scores(out, read_index(small / "labels.csv"))
     assert set(table["error"]) == {"not run: the images of small are not here, only its labels"}
     assert table["score"].isna().all() and not provenance.read(out)["complete"]
+    arguments[4] = small / "index.csv"  # with images: a rule of one's own that forgets its file
+    monkeypatch.setattr(sys, "argv", [*map(str, arguments)])
+    with pytest.raises(SystemExit, match=r"qualiclip.yaml: the card names no scores; give a file with --from"):
+        published.main()
 
 
 def test_random_numbers_come_from_the_cards_seed(small):
