@@ -1,17 +1,6 @@
 # The QualiCLIP benchmark. `snakemake --cores 8 all` runs a whole scale; see README.md.
 #
-# Path grammar (results root and raw root can be moved with --config results=DIR data=DIR):
-#   datasets/raw/<dataset>/...                       downloaded or made, verified, extracted
-#   results/<scale>/index/<dataset>.csv              image, width, height [, mos, std, ref, group, split_00 .. split_09]
-#   results/<scale>/checkpoints/<variant>/           weights.safetensors, train.json
-#   results/<scale>/scores/<method>/<dataset>.csv    image, score, error: one row per indexed image, in its order;
-#                                                    [split_00 .. split_09: test parts, by a model trained in the split]
-#   results/<scale>/features/<encoder>/<dataset>.npz image, features, error: shared by methods trained within splits
-#   results/<scale>/learned/<method>/<dataset>.safetensors   what those have learned, a model a split
-#   results/<scale>/metrics/<method>/<dataset>.csv   split, metric, value, n
-#   results/<scale>/intensity/<method>.csv           image, group, type, intensity, score
-#   results/<scale>/tables/<id>.md .csv .tex         figures/<id>.png .pdf .csv
-#   results/<scale>/report.html
+# Where every file lies is defined in qualiclip/bench/paths.py, what it holds in qualiclip/bench/formats.py.
 # Beside score files, checkpoints, tables and figures: <file>.provenance.json
 
 from snakemake.utils import min_version
@@ -23,6 +12,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/score.smk"
+include: "workflow/rules/measure.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
@@ -32,9 +22,9 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        space.report,
-        [space.table(t) for t in space.all_tables.values()],
-        [space.figure(f) for f in space.figures()],
-        # named here although the tables need them: else one that was removed comes back only with its table
-        [f(m, d) for m, d in space.scored() for f in (space.scores, space.metrics)],
-        [space.checkpoint(m.variant) / "weights.safetensors" for m, _ in space.scored() if m.variant],
+        paths.report,
+        [paths.table(name) for name in workspace.all_tables],
+        [paths.figure(f.name) for f in workspace.figures()],
+        # named although the tables need them: otherwise one that was removed comes back only with its table
+        [f(m.name, d.name) for m, d in workspace.scored() for f in (paths.scores, paths.metrics)],
+        [paths.weights(m.variant) for m, _ in workspace.scored() if m.variant],

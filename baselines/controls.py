@@ -11,7 +11,7 @@ from kornia.color import rgb_to_grayscale
 from kornia.filters import laplacian
 from torch import Tensor
 
-from qualiclip.bench.methods import Batch
+from qualiclip.bench.methods.contract import Batch
 
 
 class Random:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from qualiclip.bench.methods import weights_or_not_run
-from qualiclip.bench.within import Split
+from qualiclip.bench.methods.contract import Split
+from qualiclip.bench.methods.library_patches import weights_or_not_run
 from qualiclip.config import TRAIN_RECORD
 from qualiclip.losses import plcc
 from qualiclip.model import create_clip

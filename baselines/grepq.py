@@ -16,8 +16,9 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from qualiclip.bench.methods import Batch, NotRun, weights_or_not_run
-from qualiclip.bench.patches import Pristine, cut, gaussian
+from qualiclip.bench.methods.contract import Batch, NotRun
+from qualiclip.bench.methods.library_patches import weights_or_not_run
+from qualiclip.bench.methods.niqe_distance import Pristine, cut, gaussian
 from qualiclip.model import AnySizePool
 
 SIDE, STRIDE = 96, 48  # px

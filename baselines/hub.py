@@ -9,7 +9,8 @@ import torch
 from open_clip.model import CLIP
 from torch import Tensor
 
-from qualiclip.bench.methods import Batch, weights_or_not_run
+from qualiclip.bench.methods.contract import Batch
+from qualiclip.bench.methods.library_patches import weights_or_not_run
 from qualiclip.model import AnySizePool, QualiCLIP
 
 URL = "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth"

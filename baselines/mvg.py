@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from qualiclip.bench.methods import Batch, weights_or_not_run
-from qualiclip.bench.patches import Pristine, cut, gaussian, sharpest
+from qualiclip.bench.methods.contract import Batch
+from qualiclip.bench.methods.library_patches import weights_or_not_run
+from qualiclip.bench.methods.niqe_distance import Pristine, cut, gaussian, sharpest
 from qualiclip.images import open_rgb
 from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_tensor

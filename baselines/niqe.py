@@ -13,8 +13,8 @@ from pyiqa.utils.color_util import to_y_channel
 from torch import Tensor
 from tqdm import tqdm
 
-from qualiclip.bench.methods import Batch
-from qualiclip.bench.patches import cut, sharpest
+from qualiclip.bench.methods.contract import Batch
+from qualiclip.bench.methods.niqe_distance import cut, sharpest
 from qualiclip.images import open_rgb
 from qualiclip.tensors import to_tensor
 

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from qualiclip.bench.within import Split
+from qualiclip.bench.methods.contract import Split
 
 ALPHAS = np.logspace(-1, 5, 13)
 LEAST = 10  # images of a validation part that is asked

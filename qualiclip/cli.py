@@ -1,4 +1,4 @@
-"""The command `qualiclip`: score images, show the degradations of one."""
+"""The command `qualiclip`: score images, or draw an image under every degradation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ FORMATS = ("table", "csv", "json")
 
 
 def _score(args: argparse.Namespace) -> int:
+    """Print one row per file. Returns 0, 1 where a file has no score, or 2 where nothing can be scored."""
     import torch
 
     from qualiclip.inference import fast
@@ -20,6 +21,7 @@ def _score(args: argparse.Namespace) -> int:
     from qualiclip.score import find_images, score
     from qualiclip.tensors import pick_device
 
+    # files and model
     device = pick_device(args.device)
     try:
         files = find_images(args.paths)
@@ -27,6 +29,7 @@ def _score(args: argparse.Namespace) -> int:
     except (FileNotFoundError, CheckpointError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
+    # scores, printed in the format asked for
     rows = score(model, files, device, progress=sys.stderr.isatty())
     records: list[dict[str, Any]] = [{"image": str(r.image), "score": r.score, "error": r.error} for r in rows]
     if args.format == "json":
@@ -44,6 +47,7 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _degrade(args: argparse.Namespace) -> int:
+    """Write a sheet of degraded versions of one image, and print its path. Returns 0, or 2 where that fails."""
     from PIL import Image
 
     from qualiclip.degrade import TYPES
@@ -63,13 +67,15 @@ def _degrade(args: argparse.Namespace) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command line of both subcommands."""
     main = argparse.ArgumentParser(prog="qualiclip", description="Opinion-unaware image quality, and its degradations.")
+    # qualiclip score
     commands = main.add_subparsers(required=True, metavar="COMMAND")
     score = commands.add_parser(
         "score",
         help="score image files",
         description="Score images: the probability of good quality in [0, 1], higher is better. "
-        "A file that cannot be scored keeps a row with its reason, and the exit status is 1.",
+        "A file that cannot be scored has a row with the reason, and the exit status is then 1.",
         epilog="example: qualiclip score photos/ more/*.jpg --weights qualiclip.pth --format csv",
     )
     score.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders, or globs in quotes")
@@ -83,10 +89,11 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="default: %(default)s")
     score.add_argument("--format", default="table", choices=FORMATS, help="default: %(default)s")
     score.set_defaults(run=_score)
+    # qualiclip degrade
     degrade = commands.add_parser(
         "degrade",
         help="draw the degradation levels of an image",
-        description="Write a sheet of one image: a row for each type, a column for each level.",
+        description="Write a sheet of one image: one row per degradation type, one column per level.",
     )
     degrade.add_argument("image", type=Path, metavar="IMAGE")
     degrade.add_argument("--types", nargs="+", metavar="TYPE", help="default: all 24")
@@ -97,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command with these arguments, by default those of the process. Returns the exit status."""
     args = parser().parse_args(argv)
     return args.run(args)
 

@@ -1,6 +1,6 @@
-"""The model: a CLIP image encoder without positional embedding in its pool, and fixed prompts.
+"""The model: a CLIP image encoder whose attention pool has no positional embedding, and fixed prompts.
 
-An image of any size is scored whole: unresized, normalised with CLIP's mean and deviation, encoded,
+An image of any size is scored whole: not resized, normalised with CLIP's mean and standard deviation, encoded,
 and compared with the positive and the negative prompt of each pair (arXiv 2403.11176, Sec. 3).
 """
 
@@ -27,27 +27,29 @@ open_clip.add_model_config(Path(__file__).parent / "encoders")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names the file and what is wrong with it."""
+    """A checkpoint that cannot be used. The message names the file and what is wrong with it."""
 
 
 def _first_line(e: Exception) -> str:
+    """The class of an error and the first line of its message."""
     return f"{type(e).__name__}: {e}".splitlines()[0]
 
 
 class AnySizePool(nn.Module):
     """CLIP's attention pool without positional embedding: the mean position attends to all positions.
 
-    Equal to open_clip's `AttentionPool2d` with the embedding zeroed, at any size; only the query that
-    is kept is computed. Takes over the projections of `pool`.
+    Equal to open_clip's `AttentionPool2d` with a positional embedding of zeros, at any size. Of all queries only
+    that of the mean position is computed, the others do not reach the output.
     """
 
     def __init__(self, pool: AttentionPool2d):
+        """pool: its projections are used, not copied."""
         super().__init__()
         self.heads = pool.num_heads
         self.q_proj, self.k_proj, self.v_proj, self.c_proj = pool.q_proj, pool.k_proj, pool.v_proj, pool.c_proj
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) feature map -> (B, D)."""
+        """(B, C, H, W) feature map -> (B, D) features."""
         x = x.flatten(2).transpose(1, 2)
         x = torch.cat([x.mean(1, keepdim=True), x], 1)
         q, k, v = (
@@ -58,16 +60,18 @@ class AnySizePool(nn.Module):
 
 
 def _any_size(visual: nn.Module) -> nn.Module:
+    """Let an image encoder take images of any size, in place. One that is no ModifiedResNet stays as it is."""
     if isinstance(visual, ModifiedResNet):
         visual.attnpool = AnySizePool(visual.attnpool)
     return visual
 
 
 def _open_residual_branches(visual: nn.Module, gain: float = 0.5) -> None:
-    """Let the residual branches of a random encoder speak from the first step on.
+    """Let the residual branches of a randomly initialised encoder contribute from the first step, in place.
 
-    open_clip starts their last batch norm at zero, for long schedules; a short one spends its first
-    hundreds of steps on opening them (mini: the same SRCC after 400 steps as after 700).
+    open_clip initialises the last batch norm of each branch to zero, which suits long schedules. A short schedule
+    spends its first hundreds of steps on raising it (at scale mini: 400 steps from `gain` reach the SRCC that 700
+    steps from zero do).
     """
     for name, parameter in visual.named_parameters():
         if name.startswith("layer") and name.endswith("bn3.weight"):
@@ -75,7 +79,11 @@ def _open_residual_branches(visual: nn.Module, gain: float = 0.5) -> None:
 
 
 def create_clip(encoder: str, pretrained: str | None, seed: int) -> CLIP:
-    """A frozen open_clip model in evaluation mode. pretrained: a tag or file; None draws weights from `seed`."""
+    """A frozen open_clip model in evaluation mode.
+
+    pretrained: an open_clip tag or a file of weights; None draws random weights from `seed`. Seeds torch's global
+    generator.
+    """
     torch.manual_seed(seed)
     return open_clip.create_model(encoder, pretrained=pretrained).eval().requires_grad_(False)
 
@@ -83,16 +91,16 @@ def create_clip(encoder: str, pretrained: str | None, seed: int) -> CLIP:
 class QualiCLIP(nn.Module):
     """Scores images by their similarity to antonym prompts; higher is better."""
 
-    def __init__(self, encoder: nn.Module, prompts: Tensor, scale: float = 100.0, config: dict | None = None):
-        """encoder: (B, 3, H, W) normalised -> (B, D). prompts: (P, 2, D) unit features.
+    def __init__(self, encoder: nn.Module, prompts: Tensor, logit_scale: float = 100.0, config: dict | None = None):
+        """encoder: (B, 3, H, W) normalised -> (B, D). prompts: (P, 2, D) unit features, positive prompt first.
 
-        scale: factor on the cosine similarities before the softmax. 100 is the authors' hub code;
-        pyiqa divides it by a temperature of 2, which is not rank-equivalent.
-        config: what rebuilds the encoder, stored in checkpoints.
+        logit_scale: factor on the cosine similarities before the softmax. The authors' hub code uses 100; pyiqa
+        divides it by a temperature of 2, which is not rank-equivalent.
+        config: what `from_checkpoint` needs to build the model again; it is stored in checkpoints.
         """
         super().__init__()
         self.encoder = encoder
-        self.scale = scale
+        self.logit_scale = logit_scale
         self.config = config or {}
         self.register_buffer("prompts", prompts)
         self.register_buffer("mean", torch.tensor(OPENAI_DATASET_MEAN).view(3, 1, 1), persistent=False)
@@ -104,26 +112,33 @@ class QualiCLIP(nn.Module):
         encoder: str = "RN50-quickgelu",
         pretrained: str | None = "openai",
         pairs=PROMPT_PAIRS,
-        scale: float = 100.0,
+        logit_scale: float = 100.0,
         seed: int = 0,
     ) -> QualiCLIP:
-        """From an open_clip model name: its image encoder, and prompt features by its text encoder.
+        """A model to train: the image encoder of an open_clip model, and prompt features by its text encoder.
 
-        pretrained: an open_clip tag or file; None draws random weights from `seed`.
+        encoder: an open_clip model name, or one of qualiclip/encoders. pretrained: an open_clip tag or a file of
+        weights; None draws random weights from `seed`. pairs: (positive, negative) prompts.
+        logit_scale: as in the constructor. Returned in evaluation mode, with gradients for the image encoder.
         """
         clip = create_clip(encoder, pretrained, seed)
         if not pretrained:
             _open_residual_branches(clip.visual)
         prompts = prompt_features(clip, open_clip.get_tokenizer(encoder), pairs)
-        config = {"encoder": open_clip.get_model_config(encoder), "prompts": [list(p) for p in pairs], "scale": scale}
-        return cls(_any_size(clip.visual.requires_grad_(True)), prompts, scale, config).eval()
+        config = {
+            "encoder": open_clip.get_model_config(encoder),
+            "prompts": [list(p) for p in pairs],
+            "logit_scale": logit_scale,
+        }
+        return cls(_any_size(clip.visual.requires_grad_(True)), prompts, logit_scale, config).eval()
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str | torch.device = "cpu") -> QualiCLIP:
-        """From a checkpoint folder of this suite, or a .pth file in the authors' or pyiqa's layout.
+        """A trained model, in evaluation mode on `device`.
 
-        The folder holds weights.safetensors and train.json. A .pth file is read without running any code
-        from it (`weights_only`). Raises CheckpointError for anything else.
+        path: a checkpoint folder of this suite, which holds weights.safetensors and train.json, or a .pth file in
+        the layout of the authors or of pyiqa, which is read without running any code from it (`weights_only`).
+        Raises CheckpointError for anything else.
         """
         path = Path(path)
         if not path.exists():
@@ -133,11 +148,12 @@ class QualiCLIP(nn.Module):
 
     @classmethod
     def _from_folder(cls, folder: Path) -> QualiCLIP:
+        """A checkpoint folder of this suite. Raises CheckpointError."""
         try:
             config = json.loads((folder / TRAIN_RECORD).read_text(encoding="utf-8"))["model"]
             state = load_file(folder / WEIGHTS)
             visual = CLIP(**{k: v for k, v in config["encoder"].items() if k != "custom_text"}).visual
-            model = cls(_any_size(visual), state["prompts"], config["scale"], config)
+            model = cls(_any_size(visual), state["prompts"], config["logit_scale"], config)
             model.load_state_dict(state)
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
             raise CheckpointError(f"{folder}: not a checkpoint of this suite ({_first_line(e)})") from e
@@ -145,7 +161,11 @@ class QualiCLIP(nn.Module):
 
     @classmethod
     def _from_released(cls, file: Path) -> QualiCLIP:
-        """The authors' layout: clip_model.visual.* and prompts_features (2P, D), positive prompt first."""
+        """A file with clip_model.visual.*, prompts_features (2P, D), positive prompt first, and perhaps logit_scale.
+
+        Raises CheckpointError.
+        """
+        # weights by their names in OpenAI's CLIP
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as e:
@@ -158,6 +178,7 @@ class QualiCLIP(nn.Module):
                 f"{file}: neither a QualiCLIP checkpoint of the authors nor of pyiqa: it needs "
                 "clip_model.visual.* of a ModifiedResNet and prompts_features"
             )
+        # the size of the encoder, from the shapes of its weights
         width, output_dim = len(visual["layer1.0.conv1.weight"]), len(visual["attnpool.c_proj.weight"])
         blocks = [len({k.split(".")[1] for k in visual if k.startswith(f"layer{i}.")}) for i in range(1, 5)]
         tokens = len(visual["attnpool.positional_embedding"]) - 1
@@ -166,11 +187,12 @@ class QualiCLIP(nn.Module):
             encoder.load_state_dict(visual)
         except RuntimeError as e:
             raise CheckpointError(f"{file}: the weights do not fit a ModifiedResNet ({_first_line(e)})") from e
-        scale = float(names["logit_scale"].exp()) if "logit_scale" in names else 100.0
-        return cls(_any_size(encoder), names["prompts_features"].float().unflatten(0, (-1, 2)), scale)
+        # CLIP stores the logarithm of the factor
+        logit_scale = float(names["logit_scale"].exp()) if "logit_scale" in names else 100.0
+        return cls(_any_size(encoder), names["prompts_features"].float().unflatten(0, (-1, 2)), logit_scale)
 
     def encode(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, D) unit features, float32 under autocast, too."""
+        """(B, 3, H, W) in [0, 1] -> (B, D) unit features, float32 also under autocast."""
         return F.normalize(self.encoder((images - self.mean) / self.std).float(), dim=-1)
 
     def compare(self, features: Tensor) -> Tensor:
@@ -182,8 +204,11 @@ class QualiCLIP(nn.Module):
         return self.compare(self.encode(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B,) quality in [0, 1]: mean over pairs of P(positive)."""
-        s = self.similarities(images).double() * self.scale  # double: no ties where the softmax saturates
+        """(B, 3, H, W) in [0, 1] -> (B,) quality in [0, 1], float64: the mean over pairs of P(positive)."""
+        s = self.similarities(images).double() * self.logit_scale  # double: no ties where the softmax saturates
         return s.softmax(-1)[..., 0].mean(-1)
 
-    score = torch.inference_mode()(forward)
+    @torch.inference_mode()
+    def score(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B,) quality in [0, 1], float64, without gradients; higher is better."""
+        return self(images)

@@ -1,4 +1,4 @@
-"""The JSON sidecar that says where an output comes from."""
+"""The JSON sidecar that states where an output comes from."""
 
 from __future__ import annotations
 
@@ -11,39 +11,37 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from qualiclip import __version__
-from qualiclip.bench.code import ROOT
-from qualiclip.bench.files import write_text
+from qualiclip.bench.paths import sidecar
+from qualiclip.io import write_text
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "pyiqa", "kornia", "numpy", "pandas", "scipy", "pillow")
 
 
-def sidecar(path: Path) -> Path:
-    """<file>.provenance.json"""
-    return path.with_name(path.name + ".provenance.json")
-
-
 @cache
 def revision() -> str:
-    """The git commit, marked when the tree has changes; the package version outside of git."""
+    """The git commit, marked when the tree has changes; outside of git the version of the package."""
     try:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True
+        git = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
         )
-    except OSError:  # no git on this machine
-        return __version__
-    return said.stdout.strip() or __version__
+    except OSError:  # git is not installed
+        return version("qualiclip")
+    return git.stdout.strip() or version("qualiclip")
 
 
 @cache
 def packages() -> dict[str, str]:
-    found = {}
+    """Versions of the installed packages that scores depend on."""
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def record(path: Path, **facts: Any) -> None:
@@ -59,7 +57,7 @@ def record(path: Path, **facts: Any) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The sidecar of `path`; empty where there is none, or none that is whole."""
+    """The sidecar of `path`; empty where there is none, or an incomplete one."""
     try:
         return json.loads(sidecar(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

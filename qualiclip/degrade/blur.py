@@ -1,4 +1,4 @@
-"""Blur: Gaussian, out-of-focus lens, motion. All act per image, with replicated borders."""
+"""Blur: Gaussian, out-of-focus lens, motion. Each image has its own parameter; borders are replicated."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from qualiclip.degrade.draw import Draw
 
 
 def gaussian_matrix(sigma: Tensor, n: int, radius: int | None = None) -> Tensor:
-    """(B,) sigmas -> (B, n, n): Gaussian blur of n samples with replicated borders, as a matrix.
+    """(B,) sigmas in px -> (B, n, n): the Gaussian blur of n samples with replicated borders, as a matrix.
 
-    A blur along one axis is linear, so both axes of a whole batch are two matrix products: exact at
-    the borders, any sigma per image, and fast on every device. Weights are Gaussian densities at
-    integer distances, cut at `radius` px (4 sigma if None) and normalised; sigma 0 is the identity.
+    A blur along one axis is linear, so that the blur of an image is two matrix products: exact at the borders, and
+    fast on every device. Weights are Gaussian densities at integer distances, cut at `radius` px (None: 4 times the
+    largest sigma) and normalised; sigma 0 is the identity.
     """
     radius = radius or max(1, math.ceil(4 * float(sigma.max())))
     offsets = torch.arange(-radius, radius + 1, device=sigma.device)
@@ -31,19 +31,19 @@ def gaussian_matrix(sigma: Tensor, n: int, radius: int | None = None) -> Tensor:
 
 
 def blur(x: Tensor, sigma: Tensor, radius: int | None = None) -> Tensor:
-    """Gaussian blur of (B, C, H, W) with one sigma (px) per image, cut at `radius` px."""
-    levels, which = sigma.unique(return_inverse=True)
-    rows = gaussian_matrix(levels, x.shape[2], radius)
-    columns = gaussian_matrix(levels, x.shape[3], radius)
+    """Gaussian blur of (B, C, H, W) with sigmas (B,) in px. radius: as in `gaussian_matrix`."""
+    sigmas, index = sigma.unique(return_inverse=True)
+    rows = gaussian_matrix(sigmas, x.shape[2], radius)
+    columns = gaussian_matrix(sigmas, x.shape[3], radius)
     out = torch.empty_like(x)
-    for i in range(len(levels)):  # one shared matrix per sigma keeps the products large
-        members = which == i
+    for i in range(len(sigmas)):  # images of one sigma together: few large products are faster than many small ones
+        members = index == i
         out[members] = rows[i] @ (x[members] @ columns[i].T)
     return out
 
 
 def convolve(x: Tensor, kernels: Tensor) -> Tensor:
-    """Correlate (B, C, H, W) with one odd-sized (k, k) kernel per image, through the FFT."""
+    """Correlate (B, C, H, W) with kernels (B, k, k), k odd, through the FFT; borders are replicated."""
     h, w = x.shape[-2:]
     r = kernels.shape[-1] // 2
     padded = F.pad(x, (r, r, r, r), mode="replicate")
@@ -54,12 +54,12 @@ def convolve(x: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _coverage(distance: Tensor) -> Tensor:
-    """Share of a pixel inside an edge at signed distance (px, positive inside), linear over one px."""
+    """Share of a pixel that lies inside an edge, from its distance to the edge in px, positive inside; linear."""
     return (distance + 0.5).clamp(0, 1)
 
 
 def disk_kernels(radius: Tensor) -> Tensor:
-    """(B,) radii (px) -> (B, k, k) normalised disks with anti-aliased rim."""
+    """(B,) radii in px -> (B, k, k) disks with an anti-aliased rim, of sum 1."""
     r = math.ceil(float(radius.max()))
     axis = torch.arange(-r, r + 1, device=radius.device, dtype=torch.float32)
     distance = torch.hypot(axis[:, None], axis[None, :])
@@ -68,7 +68,7 @@ def disk_kernels(radius: Tensor) -> Tensor:
 
 
 def line_kernels(length: Tensor, angle: Tensor) -> Tensor:
-    """(B,) lengths (px) and angles (rad) -> (B, k, k) normalised line segments one pixel wide."""
+    """(B,) lengths in px and angles in radians -> (B, k, k) line segments one pixel wide, of sum 1."""
     half = ((length - 1) / 2)[:, None, None]
     r = math.ceil(float(half.max())) + 1
     axis = torch.arange(-r, r + 1, device=length.device, dtype=torch.float32)
@@ -81,12 +81,15 @@ def line_kernels(length: Tensor, angle: Tensor) -> Tensor:
 
 
 def gaussian_blur(x: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
+    """Gaussian blur, sigma in px."""
     return blur(x, sigma)
 
 
 def lens_blur(x: Tensor, radius: Tensor, draw: Draw) -> Tensor:
+    """The mean over a disk, as a lens out of focus gives; radius in px."""
     return convolve(x, disk_kernels(radius))
 
 
 def motion_blur(x: Tensor, length: Tensor, draw: Draw) -> Tensor:
+    """The mean along a line of the drawn direction; length in px."""
     return convolve(x, line_kernels(length, math.pi * draw.uniform[:, 0]))

@@ -1,4 +1,4 @@
-"""Brightness: tone curves and a shift."""
+"""Brightness: tone curves that brighten or darken, and a constant added to all channels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ def _parabola(x: Tensor, amount: Tensor) -> Tensor:
 
 
 def brighten(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
-    """Two thirds a curve on RGB, one third the same curve on Lab lightness."""
+    """Two thirds of a tone curve applied to RGB, and one third of the same curve applied to Lab lightness."""
     lab = rgb_to_lab(x)
     lightness = _parabola(lab[:, :1] / 100, amount) * 100
     return (2 * _parabola(x, amount) + lab_to_rgb(torch.cat([lightness, lab[:, 1:]], 1))) / 3
 
 
 def darken(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
+    """A tone curve that lowers the middle tones of each channel."""
     return _parabola(x, -amount)
 
 
 def mean_shift(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
+    """`amount`, with the drawn sign, added to every channel."""
     return x + per_image(amount * draw.sign())

@@ -1,4 +1,4 @@
-"""Compression through real codecs: libjpeg / nvJPEG by torchvision, OpenJPEG by Pillow."""
+"""Compression by real codecs: JPEG by libjpeg or nvJPEG (torchvision), JPEG 2000 by OpenJPEG (Pillow)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from qualiclip.degrade.draw import Draw
 
 
 def _to_bytes(x: Tensor) -> Tensor:
+    """Float in [0, 1] -> uint8."""
     return (x * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def jpeg(x: Tensor, quality: Tensor, draw: Draw) -> Tensor:
+    """JPEG of the given quality, rounded to a whole number."""
     pixels = _to_bytes(x).contiguous()
     out = torch.empty_like(pixels)
     for q in quality.round().unique():
@@ -28,7 +30,8 @@ def jpeg(x: Tensor, quality: Tensor, draw: Draw) -> Tensor:
 
 
 def jpeg2000(x: Tensor, ratio: Tensor, draw: Draw) -> Tensor:
-    # Wavelet resolutions: 8 as published need 128 px; smaller images get as many as they hold.
+    """JPEG 2000 of the given compression ratio."""
+    # the released generator uses 8 wavelet resolutions, which need 128 px; smaller images have fewer
     resolutions = min(8, min(x.shape[-2:]).bit_length())
     pixels = _to_bytes(x).permute(0, 2, 3, 1).cpu().numpy()
     out = torch.empty_like(x)

@@ -1,7 +1,7 @@
-"""The random part of a degradation, drawn once and replayed.
+"""The random parameters of a degradation, drawn once and used again.
 
-A pair of crops must differ in content and level only: the motion angle, the noise seed, the block
-positions are those of the pair. `Draw` is that record. Every type reads what it needs from it.
+Two crops of a pair must differ in content and level only, so that both have the same angle of motion, seed of noise
+and positions of blocks. `Draw` holds these parameters; every degradation type reads those that it needs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def per_image(v: Tensor) -> Tensor:
-    """(B,) -> (B, 1, 1, 1), to broadcast one value per image over (B, C, H, W)."""
+    """(B,) -> (B, 1, 1, 1): one value per image, to be combined with (B, C, H, W)."""
     return v[:, None, None, None]
 
 
@@ -22,8 +22,8 @@ def per_image(v: Tensor) -> Tensor:
 class Draw:
     """Random parameters of B images.
 
-    seed: (B,) int64 on the CPU, the seed of a per-image noise field or of positions.
-    uniform: (B, 2) in [0, 1), angles and signs.
+    seed: (B,) int64 on the CPU, seeds of the noise or the positions in each image.
+    uniform: (B, 2) in [0, 1), from which angles and signs are derived.
     """
 
     seed: Tensor
@@ -31,34 +31,34 @@ class Draw:
 
     @classmethod
     def sample(cls, n: int, generator: torch.Generator | None = None) -> Draw:
-        """Draw for n images from a CPU generator (the global one if None)."""
+        """Draw the parameters of n images from a CPU generator (None: torch's global one)."""
         return cls(torch.randint(2**62, (n,), generator=generator), torch.rand(n, 2, generator=generator))
 
     def repeat(self, times: int) -> Draw:
-        """Each image's parameters `times` times in a row: (n,) -> (n * times,)."""
+        """The parameters of B * times images: those of the first image `times` times, then those of the second, ..."""
         return Draw(self.seed.repeat_interleave(times), self.uniform.repeat_interleave(times, 0))
 
     def __getitem__(self, index: Tensor) -> Draw:
+        """The parameters of the images with these numbers."""
         return Draw(self.seed[index.cpu()], self.uniform[index.to(self.uniform.device)])
 
     def to(self, device: torch.device | str) -> Draw:
-        """Move what the arithmetic needs; seeds stay on the CPU, where generators are seeded."""
+        """Move `uniform` to a device; seeds stay on the CPU, where generators are seeded."""
         return Draw(self.seed, self.uniform.to(device))
 
     def sign(self) -> Tensor:
-        """(B,) of -1 or +1."""
+        """(B,) random signs, -1 or 1."""
         return torch.where(self.uniform[:, 0] < 0.5, -1.0, 1.0)
 
     def field(self, make: Callable[[torch.Generator], Tensor], device: torch.device) -> Tensor:
-        """Stack one random tensor per image, made once per distinct seed by `make(generator)`.
+        """One random tensor per image, stacked: (B, ...). make: a generator on `device` -> the tensor of an image.
 
-        The generator lives on `device`: the same seed gives the same pixels on the same kind of
-        device (a CPU and a GPU draw different noise from one seed).
+        It is called once per distinct seed. A CPU and a GPU draw different tensors from the same seed.
         """
-        seeds, which = self.seed.unique(return_inverse=True)
+        seeds, index = self.seed.unique(return_inverse=True)
         fields = [make(torch.Generator(device).manual_seed(int(s))) for s in seeds]
-        return torch.stack(fields)[which.to(device)]
+        return torch.stack(fields)[index.to(device)]
 
     def normal(self, x: Tensor) -> Tensor:
-        """Standard normal noise shaped like x (B, C, H, W)."""
+        """Standard normal noise with the shape, type and device of x (B, C, H, W)."""
         return self.field(lambda g: torch.randn(x.shape[1:], generator=g, device=x.device, dtype=x.dtype), x.device)

@@ -3,8 +3,8 @@
 `published` holds the values of the generator that the QualiCLIP authors released with ARNIQA
 (miccunifi/ARNIQA, after KADID-10k, Lin et al., QoMEX 2019). That QualiCLIP trains with the same
 values is inferred, not confirmed. `values` are those that this suite uses: the published ones
-wherever severity grows strictly with the level, otherwise our own, with the reason in `why`.
-A ranking loss needs strict order; the table `degradations` prints both with the measured change.
+where severity grows strictly with the level, as a ranking loss requires; otherwise values of this suite, with the
+reason in `why`. The table `degradations` prints both, and the measured change of photos.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ GROUPS = ("blur", "color", "compression", "noise", "brightness", "spatial", "sha
 
 @dataclass(frozen=True)
 class DegradationType:
-    """One type: five parameter values, and the `neutral` value that level 0 stands for."""
+    """A degradation type: what its parameter is, the values of levels 1 to 5, and that of level 0 (`neutral`).
+
+    values: left out where they are the published ones. why: the reason for other values.
+    """
 
     name: str
     group: str

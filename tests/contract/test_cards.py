@@ -11,11 +11,17 @@ import pandas as pd
 import pytest
 import torch
 
-from qualiclip.bench import tables, within
-from qualiclip.bench.card import read_card
-from qualiclip.bench.cards import DatasetCard, FigureCard, MethodCard, ScaleConfig, TableCard
-from qualiclip.bench.methods import Batch, create
-from qualiclip.bench.workspace import DATASETS, FIGURES, METHODS, TABLES, Workspace
+from qualiclip.bench.cards.base import DATASETS, FIGURES, METHODS, TABLES, read_card
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.figure import FigureCard
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.cards.scale import ScaleConfig
+from qualiclip.bench.cards.table import TableCard
+from qualiclip.bench.methods.contract import Batch
+from qualiclip.bench.methods.load import create
+from qualiclip.bench.score import per_split
+from qualiclip.bench.tables import render
+from qualiclip.bench.workspace import Workspace
 from qualiclip.tensors import to_image
 from tests.conftest import ROOT
 
@@ -48,7 +54,7 @@ def test_labels_that_are_no_human_opinions_say_so(path):
     card = read_card(DatasetCard, path)
     if card.make and card.labels:
         assert not card.human
-        assert "no human opinions" in tables.labels_note([card])[0]
+        assert "no human opinions" in render.labels_note([card])[0]
 
 
 @pytest.mark.parametrize("path", cards(MethodCard), ids=lambda p: p.stem)
@@ -89,10 +95,10 @@ def test_methods_trained_within_splits(path, checkpoint):
     mos = x[:, 0]
     mos = (mos - mos.min()) / np.ptp(mos)
 
-    def trained() -> within.Within:
-        method = within.create(card, checkpoint)
-        parts = within.Part(x[:40], mos[:40]), within.Part(x[40:50], mos[40:50])
-        method.fit([within.Split(*parts), within.Split(parts[0], within.Part(x[:0], mos[:0]))], "cpu")
+    def trained() -> per_split.Within:
+        method = per_split.create(card, checkpoint)
+        parts = per_split.Part(x[:40], mos[:40]), per_split.Part(x[40:50], mos[40:50])
+        method.fit([per_split.Split(*parts), per_split.Split(parts[0], per_split.Part(x[:0], mos[:0]))], "cpu")
         return method
 
     method, again = trained(), trained()
@@ -167,6 +173,6 @@ def test_a_method_trained_on_opinions_says_on_which():
 @pytest.mark.parametrize("model", [*MODELS.values(), ScaleConfig], ids=lambda m: m.__name__)
 def test_schemas_are_those_of_the_code(model):
     file = ROOT / "workflow/schemas" / f"{model.__name__}.json"
-    remedy = "run `python -m qualiclip.bench.schemas`"
+    remedy = "run `python -m qualiclip.bench.cards.schemas`"
     assert file.is_file(), remedy
     assert json.loads(file.read_text()) == model.model_json_schema(), remedy

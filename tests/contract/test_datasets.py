@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qualiclip.bench import download, fetch, index
-from qualiclip.bench.card import read_card
-from qualiclip.bench.cards import DatasetCard
-from qualiclip.bench.workspace import DATASETS
+from qualiclip.bench.cards.base import DATASETS, read_card
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.data import download, fetch, index
 from tests.conftest import ROOT
-from tests.loopback import serving
-from tests.native import RELEASES, N, clive, csv, packed, small, spaq
+from tests.support.fake_releases import RELEASES, N, clive, csv, packed, small, spaq
+from tests.support.http_server import serving
 
 CARDS = {p.stem: read_card(DatasetCard, p) for p in sorted((ROOT / DATASETS).glob("*.yaml"))}
 ARCHIVES = [(c.name, f.filename) for c in CARDS.values() for f in c.files if f.extract]

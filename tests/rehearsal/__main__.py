@@ -21,13 +21,14 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from qualiclip.bench.card import read_yaml
-from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores
-from qualiclip.bench.index import labelled
+from qualiclip.bench.cards.base import read_yaml
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.method import MethodCard, PrecomputedScores
+from qualiclip.bench.data.index import labelled
 from qualiclip.bench.workspace import Workspace
 from tests.conftest import ROOT
-from tests.native import RELEASES, N, Release, packed, small
-from tests.prepared import started
+from tests.support.fake_releases import RELEASES, N, Release, packed, small
+from tests.support.warm_python import started
 from tests.workflow.test_dag import COPIED, edit
 
 SIZE, SHORTER_SIDE = (232, 224), 224  # px; 224 is the least that every method takes
@@ -100,7 +101,7 @@ def publish(methods: list[MethodCard], dataset: DatasetCard, release: Release, m
 def prepare(space: Workspace, tree: Path, mirror: Path, scratch: Path) -> None:
     """The copy of the tree and the mirror's datasets."""
     copy(tree)
-    published = [m for m in space.methods() if isinstance(m.scores, PublishedScores)]
+    published = [m for m in space.methods() if isinstance(m.scores, PrecomputedScores)]
     for card in used(space):
         reduced, release = archive(card, mirror, tree / "datasets")
         if scored := [m for m in published if card.name in m.scores.files]:

@@ -10,7 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
-from tests import prepared
+from tests.support import warm_python
 
 
 def keep(tensor, *args, **kwargs):
@@ -30,7 +30,7 @@ def without_network() -> None:
 
 def prepare(mirror: Path) -> None:
     """Libraries; sizes and addresses of pyiqa's models."""
-    prepared.libraries()
+    warm_python.libraries()
     import pyiqa.archs
     import torch
 
@@ -53,4 +53,4 @@ def prepare(mirror: Path) -> None:
 
 if __name__ == "__main__":
     prepare(Path(sys.argv[1]))
-    prepared.serve(Path(sys.argv[2]))
+    warm_python.serve(Path(sys.argv[2]))

@@ -33,11 +33,12 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 from torch import Tensor, nn
 
-from qualiclip.bench.beside import load_function
-from qualiclip.bench.cards import MethodCard
-from qualiclip.bench.files import sha256
-from qualiclip.bench.methods import NotRun, create
-from qualiclip.bench.workspace import METHODS, Workspace
+from qualiclip.bench.cards.base import METHODS, load_function
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.methods.contract import NotRun
+from qualiclip.bench.methods.load import create
+from qualiclip.bench.workspace import Workspace
+from qualiclip.io import sha256
 
 State = dict[str, Tensor]
 BACKBONES = ("resnet18", "resnet34", "resnet50", "vgg16")  # of torchvision

@@ -8,10 +8,11 @@ import os
 import pandas as pd
 import pytest
 
-from qualiclip.bench import provenance, weights
-from qualiclip.bench.download import FetchError
-from qualiclip.bench.files import DamagedFile, atomic, command, read_json
-from qualiclip.bench.tabular import read_index, read_scores
+from qualiclip.bench import provenance
+from qualiclip.bench.data.download import FetchError
+from qualiclip.bench.formats import read_index, read_scores
+from qualiclip.bench.methods import weights
+from qualiclip.io import DamagedFile, atomic, command, read_json
 
 INDEX = "image,width,height,mos\na.png,4,3,1.0\nb.png,4,3,2.0\n"
 SCORES = "image,score,error\na.png,0.25,\nb.png,,too dark\n"

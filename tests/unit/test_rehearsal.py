@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from qualiclip.bench import fetch, index, published
-from qualiclip.bench.card import read_card, read_yaml
-from qualiclip.bench.cards import DatasetCard, MethodCard, PublishedScores
-from qualiclip.bench.workspace import DATASETS, METHODS, Workspace
-from tests import prepared as quick
+from qualiclip.bench.cards.base import DATASETS, METHODS, read_card, read_yaml
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.method import MethodCard, PrecomputedScores
+from qualiclip.bench.data import fetch, index
+from qualiclip.bench.score import precomputed
+from qualiclip.bench.workspace import Workspace
 from tests.conftest import ROOT
-from tests.native import RELEASES, N
 from tests.rehearsal import __main__ as rehearsal
+from tests.support import warm_python as quick
+from tests.support.fake_releases import RELEASES, N
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +46,8 @@ def test_an_archive_of_the_mirror_becomes_an_index(prepared, name):
         assert columns and (table[columns] == "test").any().all()
     for path in sorted((ROOT / METHODS).glob("*.yaml")):
         method = read_card(MethodCard, path)
-        if isinstance(method.scores, PublishedScores) and name in method.scores.files:
-            scores = published.build(method, name, table, prepared / "mirror", None)
+        if isinstance(method.scores, PrecomputedScores) and name in method.scores.files:
+            scores = precomputed.build(method, name, table, prepared / "mirror", None)
             assert scores["score"].nunique() > 5 and not scores["error"].any()
 
 
@@ -66,7 +68,7 @@ def test_the_config_is_the_papers_but_for_sizes(prepared):
 @pytest.fixture
 def program(tmp_path):
     """The prepared `python`, at a server that has imported nothing."""
-    code = "import sys; from pathlib import Path; from tests.prepared import serve; serve(Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from tests.support.warm_python import serve; serve(Path(sys.argv[1]))"
     with quick.started(tmp_path, "-c", code) as folder:
         yield folder / "python"
 

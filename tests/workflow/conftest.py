@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import environment
-from tests.prepared import started
+from tests.support.warm_python import started
 
 KEPT = {  # cards of the smaller tree
     "baselines": ("laplacian", "piqe", "qualiclip"),

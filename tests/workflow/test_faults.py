@@ -26,14 +26,14 @@ from tests.workflow.test_dag import jobs, said, snakemake
 pytestmark = pytest.mark.dag
 
 STAGES = {  # as their processes show
-    "fetch": "qualiclip.bench.fetch",
-    "index": "qualiclip.bench.index",
+    "fetch": "qualiclip.bench.data.fetch",
+    "index": "qualiclip.bench.data.index",
     "train": "qualiclip.train",
-    "score": "qualiclip.bench.runner",
-    "metrics": "qualiclip.bench.correlate",
-    "table": "qualiclip.bench.tables",
-    "figure": "qualiclip.bench.figures",
-    "report": "qualiclip.bench.report",
+    "score": "qualiclip.bench.score.run",
+    "metrics": "qualiclip.bench.metrics.correlate",
+    "table": "qualiclip.bench.tables.render",
+    "figure": "qualiclip.bench.figures.draw",
+    "report": "qualiclip.bench.report.page",
 }
 SCORES, METRICS = "results/mini/scores/{}/mini_authentic.csv", "results/mini/metrics/{}/mini_authentic.csv"
 

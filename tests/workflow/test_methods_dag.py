@@ -38,11 +38,11 @@ rule mine_rule:
     shell:
         "(echo image,score; tail -n +2 {input.index} | cut -d, -f1 | while read f;"
         " do echo $f,$(wc -c < {params.raw}/{wildcards.dataset}/$f); done) > {output}.raw &&"
-        " python -m qualiclip.bench.published baselines/mine-rule.yaml datasets/{wildcards.dataset}.yaml"
+        " python -m qualiclip.bench.score.precomputed baselines/mine-rule.yaml datasets/{wildcards.dataset}.yaml"
         " --index {input.index} --from {output}.raw --out {output} && rm {output}.raw"
 """
 LATE = """
-from qualiclip.bench.methods import NotRun
+from qualiclip.bench.methods.contract import NotRun
 
 class Late:
     def __init__(self, mirror):

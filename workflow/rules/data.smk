@@ -1,49 +1,75 @@
 # Datasets: fetch or make, then index.
 
 
+def raw_inputs(wildcards):
+    """Your own folder and its labels; or the sets that a made set reads, and the code that makes it."""
+    card = dataset_of(wildcards)
+    if card.folder:
+        return [card.folder, *(card.folder.glob(card.labels.file) if card.labels else [])]
+    if not card.make:
+        return []
+    return [*(paths.manifest(n) for n in card.make.needs), *beside(card, card.make.function)]
+
+
+def raw_digest(wildcards):
+    return dataset_of(wildcards).raw_digest(wildcards.dataset in workspace.config.labels_only)
+
+
+def labels_only_arg(wildcards):
+    return "--labels-only" if wildcards.dataset in workspace.config.labels_only else ""
+
+
+def label_code(wildcards):
+    """The file beside the card that reads an odd label format."""
+    card = dataset_of(wildcards)
+    return beside(card, card.labels and card.labels.function)
+
+
+def index_digest(wildcards):
+    return dataset_of(wildcards).index_digest()
+
+
 rule fetch:
     """Download or make a dataset into the raw root."""
     input:
-        raw_needs,
+        raw_inputs,
     output:
-        RAW / "{dataset}/manifest.json",
+        paths.manifest("{dataset}"),
     log:
-        LOGS / "fetch/{dataset}.log",
-    benchmark:
-        BENCH / "fetch/{dataset}.tsv"
+        paths.log("fetch/{dataset}"),
     localrule: True
     resources:
         mem_mb=4000,
-        mirror=MIRROR,
+        mirror=MIRROR_ARG,
         network=1,
     params:
-        card="datasets/{dataset}.yaml",
+        card=dataset_card,
         digest=raw_digest,
-        labels_only=labels_only,
-        raw=RAW,
+        labels_only=labels_only_arg,
+        raw=paths.raw,
     shell:
-        "python -m qualiclip.bench.fetch {params.card} --raw {params.raw} {params.labels_only} {resources.mirror} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.data.fetch {params.card} --raw {params.raw} {params.labels_only} {resources.mirror}"
+        " 2>&1 | tee {log}"
 
 
 rule index:
     """Check a raw dataset and list its images, labels and splits."""
     input:
-        RAW / "{dataset}/manifest.json",
+        paths.manifest("{dataset}"),
         label_code,
-        code=sources("qualiclip.bench.index"),
+        code=sources("qualiclip.bench.data.index"),
     output:
-        OUT / "index/{dataset}.csv",
+        paths.index("{dataset}"),
     log:
-        LOGS / "index/{dataset}.log",
-    benchmark:
-        BENCH / "index/{dataset}.tsv"
+        paths.log("index/{dataset}"),
     resources:
         mem_mb=1000,
-        missing=MISSING,
+        missing="--allow-missing" if workspace.config.allow_missing else "",
     params:
-        card="datasets/{dataset}.yaml",
+        card=dataset_card,
         digest=index_digest,
-        labels_only=labels_only,
-        raw=RAW,
+        labels_only=labels_only_arg,
+        raw=paths.raw,
     shell:
-        "python -m qualiclip.bench.index {params.card} --raw {params.raw} --out {output} {params.labels_only} {resources.missing} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.data.index {params.card} --raw {params.raw} {params.labels_only} {resources.missing}"
+        " --out {output} 2>&1 | tee {log}"

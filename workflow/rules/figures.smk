@@ -1,64 +1,50 @@
-# Figures, from score files.
+# Figures, from score files and from what was measured on photos.
 
 
-rule views:
-    """Grad-CAM and features of one model on photos."""
-    input:
-        checkpoint,
-        method_code,
-        index=space.index(photos),
-        code=sources("qualiclip.bench.views"),
-    output:
-        views=OUT / "views/{method}.npz",
-        provenance=OUT / "views/{method}.npz.provenance.json",
-    log:
-        LOGS / "views/{method}.log",
-    benchmark:
-        BENCH / "views/{method}.tsv"
-    resources:
-        gpu=card_gpu,
-        device=DEVICE,
-        mem_mb=memory,
-    params:
-        cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
-        n_photos=space.config.photo_count,
-        checkpoint=checkpoint_argument,
-        digest=score_digest,
-        raw=RAW,
-    shell:
-        "python -m qualiclip.bench.views {params.cards} --index {input.index} --raw {params.raw} --count {params.n_photos}"
-        " {params.checkpoint} --device {resources.device} --threads {threads} --out {output.views} 2>&1 | tee {log}"
+def figure_card(wildcards):
+    return workspace.all_figures[wildcards.figure].path
+
+
+def figure_inputs(wildcards):
+    return figure_kinds.inputs(workspace.all_figures[wildcards.figure], workspace)
+
+
+def figure_code(wildcards):
+    """The drawing job, and the module of the figure's kind."""
+    return [*sources("qualiclip.bench.figures.draw"), *sources(FIGURE_MODULES[wildcards.figure])]
+
+
+def figure_digest(wildcards):
+    return figure_kinds.words_digest(workspace.all_figures[wildcards.figure], workspace)
 
 
 rule figure:
     """Draw one figure as PNG and PDF, with its numbers as CSV."""
     input:
-        figure_input,
-        code=sources("qualiclip.bench.figures"),
+        figure_inputs,
+        code=figure_code,
     output:
-        png=OUT / "figures/{figure}.png",
-        pdf=OUT / "figures/{figure}.pdf",
-        csv=OUT / "figures/{figure}.csv",
-        provenance=OUT / "figures/{figure}.png.provenance.json",
+        png=paths.figure("{figure}"),
+        others=[paths.figure("{figure}").with_suffix(s) for s in (".pdf", ".csv")],
+        provenance=sidecar(paths.figure("{figure}")),
     log:
-        LOGS / "figures/{figure}.log",
-    benchmark:
-        BENCH / "figures/{figure}.tsv"
+        paths.log("figures/{figure}"),
     localrule: True
     resources:
         mem_mb=1000,
     params:
-        card="workflow/figures/{figure}.yaml",
-        said=SAID,
+        card=figure_card,
+        config=CONFIG_ARGS,
         digest=figure_digest,
     shell:
-        "python -m qualiclip.bench.figures {params.card} --config {params.said} --out {output.png} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.figures.draw {params.card} --config {params.config} --out {output.png}"
+        " 2>&1 | tee {log}"
 
 
-for _figure in space.figures():
+for _figure in workspace.figures():
 
     rule:
         name:
             f"figure_{_figure.name}"
         input:
-            space.figure(_figure),
+            paths.figure(_figure.name),

@@ -1,26 +1,34 @@
 # Correlations of score files with labels.
 
 
+def metric_digest(wildcards):
+    """The directions of scores and labels: all of the cards that the correlations depend on."""
+    labels = dataset_of(wildcards).labels
+    return digest([method_of(wildcards).higher_better, labels and labels.higher_better])
+
+
 rule metrics:
-    """Correlate one score file with the labels: whole set and test splits."""
+    """Correlate one score file with the labels: whole set and test parts."""
     input:
-        scores=OUT / "scores/{method}/{dataset}.csv",
-        index=OUT / "index/{dataset}.csv",
-        code=sources("qualiclip.bench.correlate"),
+        scores=paths.scores("{method}", "{dataset}"),
+        index=paths.index("{dataset}"),
+        code=sources("qualiclip.bench.metrics.correlate"),
     output:
-        OUT / "metrics/{method}/{dataset}.csv",
+        paths.metrics("{method}", "{dataset}"),
     log:
-        LOGS / "metrics/{method}/{dataset}.log",
-    benchmark:
-        BENCH / "metrics/{method}/{dataset}.tsv"
+        paths.log("metrics/{method}/{dataset}"),
+    wildcard_constraints:
+        # score_refused writes the metrics of refused methods, too; the constraint looks ahead to the dataset
+        method=f"(?!(?:{SEES_IMAGES})/(?:{LABELS_ONLY})[.])(?:{one_of(workspace.all_methods)})",
     localrule: True
     resources:
         mem_mb=500,
     params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
+        method=method_card,
+        dataset=dataset_card,
         digest=metric_digest,
-        errors="--allow-errors" if space.config.allow_errors else "",
-        resamples=f"--bootstrap {space.config.bootstrap}" if space.config.bootstrap else "",
+        errors="--allow-errors" if workspace.config.allow_errors else "",
+        resamples=f"--bootstrap {workspace.config.bootstrap}" if workspace.config.bootstrap else "",
     shell:
-        "python -m qualiclip.bench.correlate {params.cards} --scores {input.scores} --index {input.index}"
-        " {params.errors} {params.resamples} --out {output} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.metrics.correlate {params.method} {params.dataset} --scores {input.scores}"
+        " --index {input.index} {params.errors} {params.resamples} --out {output} 2>&1 | tee {log}"

@@ -4,22 +4,20 @@
 rule report:
     """Build the self-contained report."""
     input:
-        [space.table(t) for t in space.all_tables.values()],
-        [space.figure(f) for f in space.figures()],
-        [space.metrics(m, d) for m, d in space.scored()],
-        code=sources("qualiclip.bench.report"),
-        template="qualiclip/bench/report.html.jinja",
+        [paths.table(name) for name in workspace.all_tables],
+        [paths.figure(f.name) for f in workspace.figures()],
+        [paths.metrics(m.name, d.name) for m, d in workspace.scored()],
+        code=sources("qualiclip.bench.report.page"),
+        template="qualiclip/bench/report/report.html.jinja",
     output:
-        space.report,
+        paths.report,
     log:
-        LOGS / "report.log",
-    benchmark:
-        BENCH / "report.tsv"
+        paths.log("report"),
     localrule: True
     resources:
         mem_mb=1000,
     params:
-        said=SAID,
-        digest=digest([m.model_dump() for m in space.methods()]),
+        config=CONFIG_ARGS,
+        digest=digest([m.model_dump() for m in workspace.methods()]),
     shell:
-        "python -m qualiclip.bench.report --config {params.said} --out {output} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.report.page --config {params.config} --out {output} 2>&1 | tee {log}"

@@ -1,120 +1,194 @@
-# Scores: the only expensive result, one file a method and dataset.
+# Scores: the only expensive result, one file per method and dataset.
+
+
+def methods_where(condition):
+    """Wildcard constraint: names of the method cards for which the condition holds."""
+    return one_of(m.name for m in workspace.all_methods.values() if condition(m))
+
+
+def is_encoder(card):
+    """Whether other methods are trained on its features."""
+    return any(m.features_of == card.name for m in workspace.all_methods.values())
+
+
+SCORED_HERE = methods_where(lambda m: m.scores_alone)
+SEES_IMAGES = methods_where(lambda m: m.sees_images)
+LABELS_ONLY = one_of(workspace.config.labels_only)
+WITH_IMAGES = one_of(d for d in workspace.all_datasets if d not in workspace.config.labels_only)
+
+# Two constraints on {method} look ahead to the {dataset} that follows it in a path, since they concern pairs.
+SHARDED = "|".join(f"{re.escape(m)}(?=/{re.escape(d)}[.])" for m, d in workspace.sharded_pairs()) or "(?!)"
+NOT_SHARDED = f"(?!(?:{SHARDED}))(?:{SCORED_HERE})"
+
+
+def resize_digest(wildcards):
+    return digest(dataset_of(wildcards).resize)
+
+
+def score_threads(wildcards):
+    """All cores for a large set; small ones run side by side."""
+    return workflow.cores if (dataset_of(wildcards).images.count or 0) >= 1000 else 1
 
 
 rule score:
-    """Score every indexed image with one method, or merge the shards in which that was done."""
+    """Score every indexed image with one method."""
     input:
         checkpoint,
         method_code,
         fitted,
-        shards=shards,
-        shard_records=shard_records,
-        index=OUT / "index/{dataset}.csv",
-        code=sources("qualiclip.bench.runner"),
+        index=paths.index("{dataset}"),
+        code=sources("qualiclip.bench.score.run"),
     output:
-        scores=OUT / "scores/{method}/{dataset}.csv",
-        provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
+        scores=paths.scores("{method}", "{dataset}"),
+        provenance=sidecar(paths.scores("{method}", "{dataset}")),
     log:
-        LOGS / "score/{method}/{dataset}.log",
-    benchmark:
-        BENCH / "score/{method}/{dataset}.tsv"
+        paths.log("score/{method}/{dataset}"),
     wildcard_constraints:
-        method=methods_where(is_run_here),
+        method=NOT_SHARDED,
         dataset=WITH_IMAGES,
     threads: score_threads
     resources:
-        gpu=score_gpu,
+        gpu=method_gpu,
         device=DEVICE,
-        mirror=MIRROR,
+        mirror=MIRROR_ARG,
         mem_mb=memory,
     params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        checkpoint=checkpoint_argument,
-        fitted=fitted_argument,
-        found=found,
+        method=method_card,
+        dataset=dataset_card,
+        checkpoint=checkpoint_arg,
+        fitted=fitted_arg,
+        mirrored=mirrored_files,
         digest=score_digest,
         resize=resize_digest,
-        raw=RAW,
-        share=merged,
+        raw=paths.raw,
+        shard="",
     shell:
-        "python -m qualiclip.bench.runner {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
-        " {params.fitted} {resources.mirror} --found {params.found} --device {resources.device} --threads {threads}"
-        " {params.share} --out {output.scores} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.run {params.method} {params.dataset} --index {input.index} --raw {params.raw}"
+        " {params.checkpoint} {params.fitted} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
+        " --threads {threads} {params.shard} --out {output.scores} 2>&1 | tee {log}"
 
 
 use rule score as score_shard with:
-    input:
-        checkpoint,
-        method_code,
-        fitted,
-        index=OUT / "index/{dataset}.csv",
-        code=sources("qualiclip.bench.runner"),
     output:
-        scores=temp(OUT / "scores/{method}/{dataset}.shards/{k}-of-{n}.csv"),
-        provenance=temp(OUT / "scores/{method}/{dataset}.shards/{k}-of-{n}.csv.provenance.json"),
+        scores=temp(paths.score_shard("{method}", "{dataset}", "{k}", "{n}")),
+        provenance=temp(sidecar(paths.score_shard("{method}", "{dataset}", "{k}", "{n}"))),
     log:
-        LOGS / "score/{method}/{dataset}.{k}-of-{n}.log",
-    benchmark:
-        BENCH / "score/{method}/{dataset}.{k}-of-{n}.tsv"
+        paths.log("score/{method}/{dataset}.{k}-of-{n}"),
     wildcard_constraints:
-        method=methods_where(is_run_here),
+        method=SCORED_HERE,
+        dataset=WITH_IMAGES,
         k=r"\d+",
         n=r"\d+",
     threads: all_cores
-    resources:
-        gpu=card_gpu,
-        device=DEVICE,
-        mirror=MIRROR,
-        mem_mb=memory,
     params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        checkpoint=checkpoint_argument,
-        fitted=fitted_argument,
-        found=found,
+        method=method_card,
+        dataset=dataset_card,
+        checkpoint=checkpoint_arg,
+        fitted=fitted_arg,
+        mirrored=mirrored_files,
         digest=score_digest,
         resize=resize_digest,
-        raw=RAW,
-        share="--shard {k}/{n}",
+        raw=paths.raw,
+        shard="--shard {k}/{n}",
 
 
-rule published:
-    """Bring published per-image scores into a score file."""
+def shards(wildcards):
+    return workspace.shards(wildcards.method, wildcards.dataset)
+
+
+def shard_records(wildcards):
+    return [sidecar(f) for f in shards(wildcards)]
+
+
+rule merge_shards:
+    """Merge the shards of a large set into its score file."""
     input:
-        own_scores,
-        index=OUT / "index/{dataset}.csv",
-        code=sources("qualiclip.bench.published"),
+        shard_records,
+        shards=shards,
+        index=paths.index("{dataset}"),
+        code=sources("qualiclip.bench.score.shards"),
     output:
-        scores=OUT / "scores/{method}/{dataset}.csv",
-        provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
+        scores=paths.scores("{method}", "{dataset}"),
+        provenance=sidecar(paths.scores("{method}", "{dataset}")),
     log:
-        LOGS / "published/{method}/{dataset}.log",
-    benchmark:
-        BENCH / "published/{method}/{dataset}.tsv"
+        paths.log("merge_shards/{method}/{dataset}"),
     wildcard_constraints:
-        method=methods_where(is_published),
+        method=SHARDED,
+        dataset=WITH_IMAGES,
     localrule: True
     resources:
-        mirror=MIRROR,
+        mem_mb=500,
+    params:
+        method=method_card,
+        dataset=dataset_card,
+        mirrored=mirrored_files,
+    shell:
+        "{PYTHON} -m qualiclip.bench.score.shards {params.method} {params.dataset} --index {input.index}"
+        " --shards {input.shards} --mirrored {params.mirrored} --out {output.scores} 2>&1 | tee {log}"
+
+
+def own_scores(wildcards):
+    """The CSV beside the card, where it is there."""
+    card = method_of(wildcards)
+    file = card.sibling(card.scores.format(dataset=wildcards.dataset)) if isinstance(card.scores, str) else None
+    return [file] if file and file.is_file() else []
+
+
+rule score_precomputed:
+    """Bring precomputed per-image scores into a score file."""
+    input:
+        own_scores,
+        index=paths.index("{dataset}"),
+        code=sources("qualiclip.bench.score.precomputed"),
+    output:
+        scores=paths.scores("{method}", "{dataset}"),
+        provenance=sidecar(paths.scores("{method}", "{dataset}")),
+    log:
+        paths.log("score_precomputed/{method}/{dataset}"),
+    wildcard_constraints:
+        method=methods_where(lambda m: bool(m.scores)),
+    localrule: True
+    resources:
+        mirror=MIRROR_ARG,
         network=1,
         mem_mb=500,
     params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        found=found,
+        method=method_card,
+        dataset=dataset_card,
+        mirrored=mirrored_files,
         digest=score_digest,
     shell:
-        "python -m qualiclip.bench.published {params.cards} --index {input.index} {resources.mirror} --found {params.found}"
-        " --out {output.scores} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.precomputed {params.method} {params.dataset} --index {input.index}"
+        " {resources.mirror} --mirrored {params.mirrored} --out {output.scores} 2>&1 | tee {log}"
 
 
-# A method that would have to see images, on a set of which only the labels are here: rows that say `not run`. No
-# checkpoint, fit or weights are asked for, so that a table of published scores trains nothing.
-use rule published as unseen with:
-    wildcard_constraints:
-        method=methods_where(sees_images),
-        dataset=LABELS_ALONE,
+# Of some sets only the labels are here. All methods that would have to see their images are refused in one job, which
+# needs no checkpoint, fit or weights, so that a table of precomputed scores trains nothing.
+for _name in workspace.config.labels_only:
+    _refused = [m.name for m in workspace.all_methods.values() if m.sees_images]
 
-
-fit_set = space.all_datasets[space.config.fit or space.config.pristine]
+    rule:
+        name:
+            f"score_refused_{_name}"
+        input:
+            index=paths.index(_name),
+            code=sources("qualiclip.bench.score.refused"),
+        output:
+            [paths.scores(m, _name) for m in _refused],
+            [sidecar(paths.scores(m, _name)) for m in _refused],
+            [paths.metrics(m, _name) for m in _refused],
+        log:
+            paths.log(f"score_refused/{_name}"),
+        localrule: True
+        resources:
+            mem_mb=500,
+        params:
+            card=workspace.all_datasets[_name].path,
+            root=paths.root,
+            methods=_refused,
+        shell:
+            "{PYTHON} -m qualiclip.bench.score.refused {params.card} --index {input.index} --root {params.root}"
+            " --methods {params.methods} 2>&1 | tee {log}"
 
 
 rule fit:
@@ -122,31 +196,30 @@ rule fit:
     input:
         checkpoint,
         method_code,
-        index=space.index(fit_set),
-        code=sources("qualiclip.bench.fit"),
+        index=paths.index(workspace.fit_set.name),
+        code=sources("qualiclip.bench.methods.fit"),
     output:
-        model=OUT / "fitted/{method}",
-        provenance=OUT / "fitted/{method}.provenance.json",
+        model=paths.fitted("{method}"),
+        provenance=sidecar(paths.fitted("{method}")),
     log:
-        LOGS / "fit/{method}.log",
-    benchmark:
-        BENCH / "fit/{method}.tsv"
+        paths.log("fit/{method}"),
     wildcard_constraints:
-        method=methods_where(has_fit),
+        method=methods_where(lambda m: m.fit),
     resources:
-        gpu=card_gpu,
+        gpu=method_gpu,
         device=DEVICE,
-        mirror=MIRROR,
+        mirror=MIRROR_ARG,
         mem_mb=memory,
     params:
-        cards=f"baselines/{{method}}.yaml datasets/{fit_set.name}.yaml",
-        checkpoint=checkpoint_argument,
-        found=found,
+        method=method_card,
+        dataset=workspace.fit_set.path,
+        checkpoint=checkpoint_arg,
+        mirrored=mirrored_files,
         digest=score_digest,
-        raw=RAW,
+        raw=paths.raw,
     shell:
-        "python -m qualiclip.bench.fit {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
-        " {resources.mirror} --found {params.found} --device {resources.device}"
+        "{PYTHON} -m qualiclip.bench.methods.fit {params.method} {params.dataset} --index {input.index} --raw {params.raw}"
+        " {params.checkpoint} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
         " --out {output.model} 2>&1 | tee {log}"
 
 
@@ -154,107 +227,80 @@ rule features:
     """Compute an encoder's features of every indexed image, once for all methods that are trained on them."""
     input:
         checkpoint,
-        index=OUT / "index/{dataset}.csv",
-        code=sources("qualiclip.bench.features"),
+        index=paths.index("{dataset}"),
+        code=sources("qualiclip.bench.score.features"),
     output:
-        features=OUT / "features/{method}/{dataset}.npz",
-        provenance=OUT / "features/{method}/{dataset}.npz.provenance.json",
+        features=paths.features("{method}", "{dataset}"),
+        provenance=sidecar(paths.features("{method}", "{dataset}")),
     log:
-        LOGS / "features/{method}/{dataset}.log",
-    benchmark:
-        BENCH / "features/{method}/{dataset}.tsv"
+        paths.log("features/{method}/{dataset}"),
     wildcard_constraints:
         method=methods_where(is_encoder),
     threads: score_threads
     resources:
-        gpu=GPU,
+        gpu=method_gpu,
         device=DEVICE,
-        mem_mb=8000,
+        mem_mb=memory,
     params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        checkpoint=checkpoint_argument,
+        method=method_card,
+        dataset=dataset_card,
+        checkpoint=checkpoint_arg,
         digest=score_digest,
         resize=resize_digest,
-        raw=RAW,
+        raw=paths.raw,
     shell:
-        "python -m qualiclip.bench.features {params.cards} --index {input.index} --raw {params.raw} {params.checkpoint}"
-        " --device {resources.device} --threads {threads} --out {output.features} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.features {params.method} {params.dataset} --index {input.index}"
+        " --raw {params.raw} {params.checkpoint} --device {resources.device} --threads {threads}"
+        " --out {output.features} 2>&1 | tee {log}"
 
 
-rule within:
+def features_of_encoder(wildcards):
+    return paths.features(method_of(wildcards).features_of, wildcards.dataset)
+
+
+def labels_digest(wildcards):
+    """The part of the dataset's card that decides what a method learns from the labels."""
+    labels = dataset_of(wildcards).labels
+    return digest(labels and [labels.higher_better, labels.range])
+
+
+rule score_per_split:
     """Train a method on the train part of each split, and score the test part."""
     input:
         checkpoint,
         method_code,
         features=features_of_encoder,
-        index=OUT / "index/{dataset}.csv",
-        code=sources("qualiclip.bench.within"),
+        index=paths.index("{dataset}"),
+        code=sources("qualiclip.bench.score.per_split"),
     output:
-        scores=OUT / "scores/{method}/{dataset}.csv",
-        provenance=OUT / "scores/{method}/{dataset}.csv.provenance.json",
-        learned=OUT / "learned/{method}/{dataset}.safetensors",
+        scores=paths.scores("{method}", "{dataset}"),
+        provenance=sidecar(paths.scores("{method}", "{dataset}")),
+        learned=paths.learned("{method}", "{dataset}"),
     log:
-        LOGS / "within/{method}/{dataset}.log",
-    benchmark:
-        BENCH / "within/{method}/{dataset}.tsv"
+        paths.log("score_per_split/{method}/{dataset}"),
     wildcard_constraints:
-        method=methods_where(is_trained_within),
+        method=methods_where(lambda m: bool(m.features_of)),
         dataset=WITH_IMAGES,
     threads: score_threads
     resources:
-        gpu=GPU,
+        gpu=method_gpu,
         device=DEVICE,
-        mirror=MIRROR,
-        mem_mb=8000,
+        mirror=MIRROR_ARG,
+        mem_mb=memory,
     params:
-        cards="baselines/{method}.yaml datasets/{dataset}.yaml",
-        checkpoint=checkpoint_argument,
+        method=method_card,
+        dataset=dataset_card,
+        checkpoint=checkpoint_arg,
         digest=score_digest,
         labels=labels_digest,
     shell:
-        "python -m qualiclip.bench.within {params.cards} --index {input.index} --features {input.features}"
-        " {params.checkpoint} {resources.mirror} --device {resources.device} --learned {output.learned} --out {output.scores}"
-        " 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.per_split {params.method} {params.dataset} --index {input.index}"
+        " --features {input.features} {params.checkpoint} {resources.mirror} --device {resources.device}"
+        " --learned {output.learned} --out {output.scores} 2>&1 | tee {log}"
 
 
-# A method with a rule of one's own: <name>.smk beside its card.
-for _method in space.all_methods.values():
+# Methods with a rule of their own: <name>.smk beside the card.
+for _method in workspace.all_methods.values():
     if _method.rule:
 
         include: str(_method.sibling(f"{_method.name}.smk").resolve())
-
-
-photos = space.all_datasets[space.config.photos]
-
-
-rule intensity:
-    """Score undistorted photos, degraded on the fly at growing intensity."""
-    input:
-        checkpoint,
-        method_code,
-        fitted,
-        index=space.index(photos),
-        code=sources("qualiclip.bench.intensity"),
-    output:
-        scores=OUT / "intensity/{method}.csv",
-        provenance=OUT / "intensity/{method}.csv.provenance.json",
-    log:
-        LOGS / "intensity/{method}.log",
-    benchmark:
-        BENCH / "intensity/{method}.tsv"
-    resources:
-        gpu=card_gpu,
-        device=DEVICE,
-        mirror=MIRROR,
-        mem_mb=memory,
-    params:
-        cards=f"baselines/{{method}}.yaml datasets/{photos.name}.yaml",
-        n_photos=space.config.photo_count,
-        checkpoint=checkpoint_argument,
-        fitted=fitted_argument,
-        digest=score_digest,
-        raw=RAW,
-    shell:
-        "python -m qualiclip.bench.intensity {params.cards} --index {input.index} --raw {params.raw} --count {params.n_photos}"
-        " {params.checkpoint} {params.fitted} {resources.mirror} --device {resources.device} --threads {threads}"
-        " --out {output.scores} 2>&1 | tee {log}"

@@ -1,31 +1,42 @@
-# Training: one job a variant.
+# Training: one job per variant.
 
-pristine = space.all_datasets[space.config.pristine]
+training_set = workspace.training_set
+
+
+def train_threads(wildcards):
+    """All cores feed a GPU. Without one, variants are trained side by side: a second core helps a small encoder little."""
+    long = [v for v in workspace.variants() if workspace.config.variant(v).steps != 0]
+    return workflow.cores if GPU else max(1, workflow.cores // max(1, len(long)))
+
+
+def train_json(wildcards):
+    """The keys of the variant's TrainConfig that differ from the default: only they trigger a new training."""
+    variant = workspace.config.variant(wildcards.variant)
+    return shlex.quote(json.dumps(variant.model_dump(mode="json", exclude_defaults=True)))
 
 
 rule train:
-    """Train one variant on the pristine set; a killed run goes on from its last checkpoint."""
+    """Train one variant on the training set; a killed run resumes from its last checkpoint."""
     input:
-        index=space.index(pristine),
-        code=sources("qualiclip.train"),
+        index=paths.index(training_set.name),
+        code=sources("qualiclip.bench.train"),
     output:
-        weights=OUT / "checkpoints/{variant}/weights.safetensors",
-        provenance=OUT / "checkpoints/{variant}/weights.safetensors.provenance.json",
-        record=OUT / "checkpoints/{variant}/train.json",
+        weights=paths.weights("{variant}"),
+        provenance=sidecar(paths.weights("{variant}")),
+        record=paths.train_record("{variant}"),
     log:
-        LOGS / "train/{variant}.log",
-    benchmark:
-        BENCH / "train/{variant}.tsv"
-    priority: 1  # the longest jobs, on which most others wait
+        paths.log("train/{variant}"),
+    priority: 1  # the longest jobs, which most others wait for
     threads: train_threads
     resources:
         gpu=GPU,
         device=DEVICE,
-        mirror=MIRROR,
-        said=SAID,  # of which a variant's training is told by its digest alone: another `datasets` trains nothing
+        mirror=MIRROR_ARG,
         mem_mb=memory,
     params:
-        digest=train_digest,
+        card=training_set.path,
+        raw=paths.raw,
+        train=train_json,
     shell:
-        "python -m qualiclip.train {wildcards.variant} --config {resources.said} device={resources.device} {resources.mirror}"
-        " --threads {threads} --out {output.weights} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.train {params.card} --index {input.index} --raw {params.raw} --train {params.train}"
+        " {resources.mirror} --device {resources.device} --threads {threads} --out {output.weights} 2>&1 | tee {log}"

@@ -1,0 +1,159 @@
+"""What all cards share: reading a YAML file, checking it, and reporting its errors.
+
+An unknown key is an error that names the file, the key, and the key that was probably meant. Nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+DATASETS, METHODS = Path("datasets"), Path("baselines")
+TABLES, FIGURES = Path("workflow/tables"), Path("workflow/figures")
+SCALES = Path("workflow/config")
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_+-]*")
+Range = tuple[float | None, float | None]
+DatasetFamily = Literal["authentic", "restoration", "generated", "synthetic", "pristine"]
+MethodFamily = Literal["opinion-unaware", "supervised", "control", "ablation"]
+M = TypeVar("M", bound=BaseModel)
+
+
+class CardError(ValueError):
+    """A card or config that cannot be used. The message names the file, the key and the remedy."""
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    renamed: ClassVar[dict[str, str]] = {}  # former key -> its present name, for the error message
+
+
+class Card(Strict):
+    """A card file. `name` is the stem of the file and `path` the file; neither is written inside."""
+
+    name: str = Field(exclude=True)
+    path: Path = Field(exclude=True)
+    title: str = Field(description="name printed in tables and figures")
+
+    def sibling(self, file: str) -> Path:
+        """The path of a file that lies beside the card."""
+        return self.path.parent / file
+
+
+C = TypeVar("C", bound=Card)
+
+
+def load_function(reference: str, folder: Path) -> Callable[..., Any]:
+    """The function or class that `file.py:name` refers to, in a file beside a card. Raises CardError."""
+    file, _, name = reference.partition(":")
+    path = folder / file
+    spec = importlib.util.spec_from_file_location(f"card_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise CardError(f"{path}: no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and worker processes look up modules by name
+    spec.loader.exec_module(module)
+    if not hasattr(module, name):
+        raise CardError(f"{path}: defines no {name!r}")
+    return getattr(module, name)
+
+
+def _report(path: Path | str, error: ValidationError, model: type[BaseModel]) -> str:
+    """All problems of a file, one per line."""
+    lines = []
+    for e in error.errors():
+        key = ".".join(str(p) for p in e["loc"])
+        if e["type"] == "extra_forbidden":
+            lines.append(f"{path}: unknown key '{key}'{_suggestion(model, e['loc'])}")
+        else:
+            lines.append(f"{path}: {key + ': ' if key else ''}{e['msg']}")
+    return "\n".join(lines)
+
+
+def _suggestion(model: type[BaseModel], loc: tuple) -> str:
+    """What the unknown key at `loc` was probably meant to be, and which keys are allowed there."""
+    owner, key = _owner(model, loc[:-1]), str(loc[-1])
+    if owner is None:
+        return ""
+    allowed = sorted(set(owner.model_fields) - {"name", "path"})
+    if renamed := getattr(owner, "renamed", {}).get(key):
+        meant = f"; it is now called '{renamed}'"
+    elif close := difflib.get_close_matches(key, allowed, n=1):
+        meant = f"; did you mean '{close[0]}'?"
+    else:
+        meant = ""
+    return f"{meant}; allowed keys: {', '.join(allowed)}"
+
+
+def _owner(model: type[BaseModel], loc: tuple) -> type[BaseModel] | None:
+    """The nested model that a location inside `model` belongs to."""
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        types = _types(field.annotation) if field else []
+        nested = [t for t in types if isinstance(t, type) and issubclass(t, BaseModel)]
+        if not nested:
+            return None
+        model = nested[0]
+    return model
+
+
+def _types(annotation: Any) -> list[Any]:
+    """The plain types inside a nested type annotation."""
+    args = getattr(annotation, "__args__", ())
+    return [annotation] if not args else [t for a in args for t in _types(a)]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file. Raises CardError."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
+        raise CardError(f"{path}: {e}") from e
+    if not isinstance(content, dict):
+        raise CardError(f"{path}: expected keys and values, got {type(content).__name__}")
+    return content
+
+
+def parse(model: type[M], path: Path | str, content: dict[str, Any]) -> M:
+    """Validate the content of `path`, a file or a place in one. Raises CardError with all problems, one per line."""
+    try:
+        return model(**content)
+    except ValidationError as e:
+        raise CardError(_report(path, e, model)) from None
+
+
+def read_card(model: type[C], path: Path) -> C:
+    """Read one card. Raises CardError."""
+    if not NAME.fullmatch(path.stem):
+        raise CardError(f"{path}: a card's name is lower case letters, digits, '_', '-', '+', not {path.stem!r}")
+    content = read_yaml(path)
+    for key in {"name", "path"} & set(content):
+        raise CardError(f"{path}: unknown key '{key}'; the file's own name is the name of the card")
+    return parse(model, path, {**content, "name": path.stem, "path": path})
+
+
+@cache
+def read_cards(model: type[C], folder: Path) -> dict[str, C]:
+    """All cards of a folder and of its direct subfolders, by name. Raises CardError, also for two of one name."""
+    cards: dict[str, C] = {}
+    # not rglob: datasets/raw holds a million images
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")], key=lambda p: p.name):
+        if path.stem in cards:
+            raise CardError(f"{path}: another card of this name is {cards[path.stem].path}")
+        cards[path.stem] = read_card(model, path)
+    return cards

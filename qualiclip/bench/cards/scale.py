@@ -1,0 +1,82 @@
+"""The config of a scale (workflow/config/<scale>.yaml): which cards it selects, how large it is, what it trains."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import Field
+
+from qualiclip.bench.cards.base import SCALES, CardError, Strict, parse, read_yaml
+from qualiclip.config import TrainConfig
+
+
+class ScaleConfig(Strict):
+    """A scale. The rules are the same for all scales; only what is selected and how large it is differs."""
+
+    renamed: ClassVar = {
+        "pristine": "training_set",
+        "fit": "fit_set",
+        "photos": "figure_set",
+        "gmad": "gmad_set",
+        "photo_count": "figure_photos",
+    }
+
+    scale: str = Field("mini", description="the name of a file in workflow/config")
+    banner: str | None = Field(None, description="printed on every table, figure and page of this scale")
+    datasets: list[str] | None = Field(None, description="null: every card that names the scale")
+    methods: list[str] | None = Field(None, description="null: every card that names the scale")
+    training_set: str = Field(description="pristine dataset that training reads")
+    figure_set: str = Field(description="dataset of the undistorted photos behind the figures")
+    figure_photos: int = Field(gt=0, description="how many of them score_vs_intensity degrades")
+    fit_set: str | None = Field(None, description="pristine dataset that baselines are fitted to; null: training_set")
+    gmad_set: str = Field(description="dataset in which gMAD looks for pairs")
+    gmad_levels: int = Field(2, ge=1, description="defender levels")
+    bootstrap: int = Field(0, ge=0, description="resamples behind additional confidence limits; 0: closed form only")
+    efficiency_size: tuple[int, int] = Field((1024, 768), description="width and height of the timed image, px")
+    train: dict[str, Any] = Field(description="TrainConfig of every variant")
+    variants: dict[str, dict[str, Any]] = Field(description="what each variant changes in it")
+    data: Path = Field(Path("datasets/raw"), description="folder of the raw datasets")
+    results: Path = Field(Path("results"), description="folder of the results")
+    mirror: Path | None = Field(None, description="folder of local files used in place of the network")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where models run; auto: a GPU if there is one")
+    allow_missing: bool = Field(False, description="index a set although some of its images are missing")
+    shard: int | None = Field(None, gt=0, description="images that one job scores at most; null: one job per set")
+    labels_only: list[str] = Field([], description="sets without images here: only precomputed scores can be shown")
+    allow_errors: bool = Field(False, description="correlate without the images that a method failed on")
+
+    def variant(self, name: str) -> TrainConfig:
+        """The training config of one variant."""
+        return TrainConfig(**{**self.train, **self.variants[name]})
+
+
+def read_config(path: Path, overrides: dict[str, Any] | None = None) -> ScaleConfig:
+    """Read a scale's config, with overrides on top. Raises CardError."""
+    config = parse(ScaleConfig, path, {**read_yaml(path), **(overrides or {})})
+    for name, changes in config.variants.items():
+        parse(TrainConfig, f"{path}: train, variants.{name}", {**config.train, **changes})
+    return config
+
+
+def load_config(overrides: dict[str, Any]) -> ScaleConfig:
+    """The config of the scale that `overrides` names (default: mini), with them on top. Raises CardError."""
+    path = SCALES / f"{overrides.get('scale', 'mini')}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in SCALES.glob("*.yaml")))
+        raise CardError(f"scale={overrides['scale']}: there is no {path}; scales: {known}")
+    return read_config(path, overrides)
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--config KEY=VALUE ...`, as Snakemake has it."""
+    parser.add_argument(
+        "--config", nargs="*", default=[], metavar="KEY=VALUE", help="as Snakemake's --config, e.g. scale=mini"
+    )
+
+
+def config_of(args: argparse.Namespace) -> ScaleConfig:
+    """The config that `--config` asks for; values are read as YAML. Raises CardError."""
+    pairs = (item.partition("=") for item in args.config)
+    return load_config({key: yaml.safe_load(value) for key, _, value in pairs})

@@ -1,0 +1,58 @@
+"""The card of a table (workflow/tables/<id>.yaml)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from qualiclip.bench.cards.base import Card, Strict
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.method import MethodCard
+
+
+class Select(Strict):
+    """Cards selected by name or by family; a card that matches either is selected."""
+
+    names: list[str] | None = Field(None, description="cards by name")
+    family: list[str] | None = Field(None, description="all cards of these families")
+
+    def matches(self, card: DatasetCard | MethodCard) -> bool:
+        """Whether the card is selected."""
+        return card.name in (self.names or []) or card.family in (self.family or [])
+
+
+class TableCard(Card):
+    """A table: its rows (methods), its columns (datasets and metrics), and its notes."""
+
+    renamed: ClassVar = {"pairs": "training_sets", "empty": "empty_note"}
+
+    kind: str = Field("correlations", description="a module of qualiclip/bench/tables, see tables/kinds.py")
+    caption: str = Field(description="printed below the title")
+    rows: Select | None = Field(None, description="methods")
+    columns: Select | None = Field(None, description="datasets")
+    training_sets: Literal["include", "only", "exclude"] = Field(
+        "include",
+        description="results of a method on sets that it was trained on: kept, the only ones kept, or left out",
+    )
+    metrics: list[Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]] = Field(
+        ["srcc", "plcc_logistic"], description="columns of each dataset"
+    )
+    statistic: Literal["whole", "median", "official"] = Field(
+        "whole", description="whole set, median over the ten test parts, or the official test part"
+    )
+    within_group: bool = Field(False, description="also the mean SRCC within the groups of a set")
+    schedule: bool = Field(False, description="also how long each variant was trained")
+    reported: list[str] = Field([], description="files of workflow/reported; the first has precedence")
+    remarks: dict[str, str] = Field(
+        {}, description="'method/dataset', by card or reported name, or 'method': why a value is off, printed beside it"
+    )
+    empty_note: str = Field("No method of this scale belongs here.", description="printed for a table without rows")
+
+    @model_validator(mode="after")
+    def _selects(self) -> TableCard:
+        if self.kind == "correlations" and not (self.rows and self.columns):
+            raise ValueError("a table of correlations needs rows and columns")
+        if self.kind == "efficiency" and not self.rows:
+            raise ValueError("a table of efficiency needs rows")
+        return self

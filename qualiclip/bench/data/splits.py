@@ -1,0 +1,101 @@
+"""Train/validation/test parts, by image name: published files, official, or ten random 70/10/20, seeded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qualiclip.bench.cards.dataset import SplitColumn, SplitFiles, Splits
+
+N_SPLITS = 10
+SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
+
+
+class SplitError(ValueError):
+    """Split files that do not fit the labels; the message names the file and the numbers."""
+
+
+def seeded(units: pd.Series, split: int) -> pd.Series:
+    """Parts of split number `split` for images whose `units` value (reference, prompt, own name) is given.
+
+    Units are shuffled by the split's number and cut at 70% and 80%, so that images of one unit stay
+    on one side. The order of rows does not matter, only the names.
+    """
+    names = np.sort(units.unique())
+    order = np.random.default_rng([2403, 11176, split]).permutation(len(names))
+    edges = np.round(np.cumsum(list(SHARES.values())) * len(names)).astype(int)
+    part: np.ndarray = np.empty(len(names), object)
+    for name, start, end in zip(SHARES, [0, *edges[:-1]], edges, strict=True):
+        part[order[start:end]] = name
+    return units.map(dict(zip(names, part, strict=True)))
+
+
+def _rows(path: Path, n: int) -> list[np.ndarray]:
+    """Row numbers of every split of one file, without the padding. Raises SplitError for others than 0..n-1."""
+    try:
+        numbers = np.atleast_2d(np.load(path, allow_pickle=False))
+    except (OSError, ValueError) as e:
+        raise SplitError(f"{path}: not a split file ({e})") from e
+    rows = [row[row != -1] for row in numbers]
+    low, high = min(r.min() for r in rows), max(r.max() for r in rows)
+    if low < 0 or high >= n:
+        raise SplitError(f"{path}: row numbers {low}..{high}, the labels have rows 0..{n - 1}")
+    return rows
+
+
+def from_files(names: pd.Series, raw: Path, files: SplitFiles) -> dict[str, pd.Series]:
+    """Columns of the split files for all labelled images, in the order of the release.
+
+    An image that no part names has an empty value. Raises SplitError where counts differ from the card's
+    or an image is in two parts.
+    """
+    rows = np.argsort(names.to_numpy(), kind="stable") if files.order == "names" else np.arange(len(names))
+    parts = {part: _rows(raw / getattr(files, part), len(names)) for part in SHARES}
+    if len({len(p) for p in parts.values()}) > 1:
+        raise SplitError(f"{raw / files.train} and the others hold different numbers of splits")
+    single = np.load(raw / files.train).ndim == 1
+    columns = {}
+    for k, split in enumerate(zip(*parts.values(), strict=True)):
+        sizes = tuple(len(np.unique(s)) for s in split)
+        if sizes != files.counts:
+            raise SplitError(
+                f"{raw / files.train}: split {k} has {sizes} images in train, val, test, not {files.counts}"
+            )
+        if len(np.unique(np.concatenate(split))) != sum(sizes):
+            raise SplitError(f"{raw / files.train}: split {k} has images in two parts")
+        column: np.ndarray = np.full(len(names), "", object)
+        for part, numbers in zip(SHARES, split, strict=True):
+            column[rows[numbers]] = part
+        columns["split_official" if single else f"split_{k:02d}"] = pd.Series(column, names.index)
+    return columns
+
+
+def from_column(values: pd.Series, column: SplitColumn) -> dict[str, pd.Series]:
+    """The column split_official from the release's own column. Raises SplitError for an unknown value."""
+    part = {value: p for p in SHARES for value in getattr(column, p)}
+    unknown = sorted(set(values.astype(str)) - set(part))
+    if unknown:
+        raise SplitError(f"column {column.column}: {', '.join(unknown[:5])} is neither train nor val nor test")
+    parts = values.astype(str).map(part)
+    sizes = tuple(int((parts == p).sum()) for p in SHARES)
+    if sizes != column.counts:
+        raise SplitError(f"column {column.column}: {sizes} images in train, val, test, not {column.counts}")
+    return {"split_official": parts}
+
+
+def attach(labels: pd.DataFrame, splits: Splits, raw: Path | None = None) -> pd.DataFrame:
+    """All labels of a release, in its order, with split_00 .. split_09 or split_official.
+
+    To be called before images are left out, so that a part-complete set keeps everyone's side.
+    Raises SplitError.
+    """
+    if splits.use == "files":
+        columns = from_files(labels["image"], raw, splits.files)
+    elif splits.use == "column":
+        columns = from_column(labels["official"], splits.column)
+    else:
+        units = labels[splits.by or "image"].astype(str)
+        columns = {f"split_{k:02d}": seeded(units, k) for k in range(N_SPLITS)}
+    return pd.concat([labels.drop(columns="official", errors="ignore"), pd.DataFrame(columns)], axis=1)

@@ -1,0 +1,107 @@
+"""What the jobs of the workflow share: their arguments, how they end, and the record they leave."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qualiclip.bench import provenance
+from qualiclip.bench.cards.base import CardError
+from qualiclip.io import DamagedFile, sha256
+
+if TYPE_CHECKING:
+    from qualiclip.bench.cards.dataset import DatasetCard
+    from qualiclip.bench.cards.method import MethodCard
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "card": {"type": Path, "help": "the card of a table or figure"},
+    "method": {"type": Path, "help": "baselines/<name>.yaml"},
+    "dataset": {"type": Path, "help": "datasets/<name>.yaml"},
+    "--index": {"type": Path, "required": True, "help": "the dataset's index"},
+    "--raw": {"type": Path, "required": True, "help": "folder of the raw datasets"},
+    "--count": {"type": int, "required": True, "help": "photos, spread evenly over the index"},
+    "--checkpoint": {"type": Path, "help": "checkpoint folder of the card's variant"},
+    "--fitted": {"type": Path, "help": "what the method's fit has written"},
+    "--mirror": {"type": Path, "help": "folder of local files used in place of the network"},
+    "--mirrored": {"nargs": "*", "default": [], "help": "files that the workflow saw in the mirror; recorded"},
+    "--device": {"default": "auto", "choices": ["auto", "cpu", "cuda"], "help": "default: a GPU if there is one"},
+    "--threads": {"type": int, "default": 1, "help": "cores to use"},
+    "--out": {"type": Path, "required": True, "help": "the file to write"},
+}
+REMEDIES = {  # what a user can do where a file cannot be written
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space of your quota",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.EROFS: "make it writable, or choose another folder by --config results=DIR data=DIR",
+}
+
+
+def parser(description: str, *names: str, **changes: dict[str, Any]) -> argparse.ArgumentParser:
+    """A parser with the named arguments of ARGUMENTS. changes: of an argument, by its name without dashes."""
+    out = argparse.ArgumentParser(description=description)
+    for name in names:
+        out.add_argument(name, **(ARGUMENTS[name] | changes.get(name.lstrip("-"), {})))
+    return out
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a job's `main`. An error that a user can mend ends it with one line, not with a traceback."""
+    try:
+        main()
+    except (CardError, DamagedFile) as e:
+        sys.exit(f"error: {e}")
+    except OSError as e:
+        if e.errno not in REMEDIES or e.filename is None:
+            raise
+        sys.exit(f"error: {e.filename}: {e.strerror}; {REMEDIES[e.errno]}, then run the same command again")
+
+
+def exit_on_sigterm() -> None:
+    """Turn SIGTERM into SystemExit, so that `finally` blocks save partial results."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def device_name(device: str) -> str:
+    """The name of the GPU, or "cpu", for the record."""
+    if device != "cuda":
+        return device
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def record(
+    out: Path,
+    method: MethodCard | None = None,
+    dataset: DatasetCard | None = None,
+    index: Path | None = None,
+    checkpoint: Path | None = None,
+    **facts: Any,
+) -> None:
+    """Write the sidecar of `out`: names of the cards, digests of the inputs, facts, and what the job took."""
+    inputs: dict[str, Any] = {}
+    if method:
+        inputs |= {"method": method.name, "card": method.score_digest()}
+    if dataset:
+        inputs["dataset"] = dataset.name
+    if index:
+        inputs["index"] = sha256(index)
+    if checkpoint:
+        inputs["checkpoint"] = sha256(checkpoint)
+    provenance.record(out, **inputs, **facts, **_cost())
+
+
+def _cost() -> dict[str, float]:
+    """CPU time of this process and its children, and the largest memory that one of them held."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return {
+        "cpu_seconds": round(sum(u.ru_utime + u.ru_stime for u in usages), 3),
+        "peak_memory_mb": round(max(u.ru_maxrss for u in usages) / 1024),
+    }

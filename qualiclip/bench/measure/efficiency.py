@@ -1,0 +1,91 @@
+"""Parameters, operations, time and memory of one method, alone in its process.
+
+`python -m qualiclip.bench.measure.efficiency baselines/piqe.yaml --size 1024 768 --out efficiency/piqe.json`
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from qualiclip.bench import job
+from qualiclip.bench.cards.base import read_card
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.methods.contract import Batch, Method, NotRun
+from qualiclip.bench.methods.load import create
+from qualiclip.io import write_text
+from qualiclip.tensors import pick_device, to_image
+
+REPEATS, PATIENCE = 10, 20.0  # timed calls; no further one begins after so many seconds
+
+
+def parameters(method: Method) -> int:
+    """Parameters of all modules that a method holds, each counted once."""
+    modules = [v for v in vars(method).values() if isinstance(v, nn.Module)]
+    return sum({id(p): p.numel() for m in modules for p in m.parameters()}.values())
+
+
+def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
+    """Measure a loaded method on one image of `size` (width, height), which is noise on a gradient.
+
+    parameters, flops: counts; seconds: median of the repeats after one call to warm up; memory: bytes.
+    """
+    w, h = size
+    ramp = torch.linspace(0, 1, w).expand(3, h, w)
+    image = (ramp + 0.1 * torch.randn(3, h, w, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "image.png"  # for methods that look at the file
+        to_image(image).save(file)
+        batch = Batch(image[None].to(device), [file.name], [file])
+        with FlopCounterMode(display=False) as counter:
+            method.score(batch)
+        times: list[float] = []
+        start = time.perf_counter()
+        while len(times) < REPEATS and (not times or time.perf_counter() - start < PATIENCE):
+            before = time.perf_counter()
+            method.score(batch).sum().item()  # .item() waits for a GPU
+            times.append(time.perf_counter() - before)
+    seconds = sorted(times)[len(times) // 2]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "parameters": parameters(method),
+        "flops": counter.get_total_flops(),
+        "seconds": seconds,
+        "images_per_second": 1 / seconds,
+        "memory": torch.cuda.max_memory_allocated() if device == "cuda" else peak,
+        "repeats": len(times),
+    }
+
+
+def main() -> None:
+    names = ("method", "--checkpoint", "--fitted", "--mirror", "--device", "--threads", "--out")
+    parser = job.parser("Measure what one method costs.", *names)
+    parser.add_argument("--size", type=int, nargs=2, required=True, metavar=("WIDTH", "HEIGHT"), help="px")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device = pick_device(args.device)
+    card = read_card(MethodCard, args.method)
+    facts: dict[str, Any] = {"reason": ""}
+    try:
+        method = create(card, args.checkpoint, args.mirror, fitted=args.fitted)
+        method.load(device)
+        facts |= cost(method, tuple(args.size), device)
+    except NotRun as e:
+        facts["reason"] = str(e)
+    except RuntimeError as e:  # an image too small for it, or a GPU's memory: stated in its row
+        facts["reason"] = f"failed on {args.size[0]}x{args.size[1]} px: {e}".splitlines()[0]
+    facts |= {"device": job.device_name(device), "threads": args.threads}
+    write_text(args.out, json.dumps(facts, indent=1) + "\n")
+    job.record(args.out, card, **facts)
+
+
+if __name__ == "__main__":
+    job.run(main)

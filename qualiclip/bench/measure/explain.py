@@ -1,0 +1,108 @@
+"""How a model of this suite sees photos: the data behind the gradcam and the embeddings figures.
+
+`python -m qualiclip.bench.measure.explain baselines/qualiclip.yaml datasets/koniq10k.yaml --index ... --out x.npz`
+images (K, H, W, 3) uint8 with the right half degraded, cams (K, h, w) in [0, 1], scores (K,), kinds (K,);
+features (N, D) of photos under every type and level, with type, group and level (N,).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from qualiclip.bench import job
+from qualiclip.bench.cards.base import CardError, read_card
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.measure import photos
+from qualiclip.bench.methods.load import create
+from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
+from qualiclip.io import atomic
+from qualiclip.model import QualiCLIP
+from qualiclip.tensors import pick_device, to_image
+
+SHOWN = ("gaussian_blur", "jpeg", "white_noise", "pixelate")  # right halves of the Grad-CAM photos
+LEVEL = 4.0
+SIDE, MOST = 384, 32  # px of a photo; photos behind the embeddings
+
+
+def grad_cam(model: QualiCLIP, images: Tensor) -> tuple[Tensor, Tensor]:
+    """(K, 3, H, W) -> maps (K, h, w) in [0, 1] and scores (K,).
+
+    Grad-CAM (Selvaraju et al., ICCV 2017) of the score: the input of the attention pool, its channels
+    weighted by their mean gradient, the positive part, divided by its largest value.
+    """
+    kept: list[Tensor] = []
+    pool = getattr(model.encoder, "attnpool", None)
+    if pool is None:
+        raise CardError("Grad-CAM is defined here on the input of an attention pool, which this encoder has not")
+    handle = pool.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    try:
+        scores = model(images.requires_grad_(True))
+    finally:
+        handle.remove()
+    (gradient,) = torch.autograd.grad(scores.sum(), kept[0])
+    cam = F.relu((gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1)).detach()
+    return cam / cam.amax((1, 2), keepdim=True).clamp_min(1e-12), scores.detach()
+
+
+def half_degraded(images: Tensor) -> tuple[Tensor, list[str]]:
+    """Photos (N, 3, S, S) -> one of each type of SHOWN, its right half degraded; and the types."""
+    out = []
+    for k, kind in enumerate(SHOWN):
+        photo = images[k % len(images)][None]
+        draw = Draw.sample(1, torch.Generator().manual_seed(k))
+        worse = degrade(photo, kind, torch.tensor([LEVEL]), draw)
+        half = photo.shape[-1] // 2
+        out.append(torch.cat([photo[..., :half], worse[..., half:]], -1))
+    return torch.cat(out), list(SHOWN)
+
+
+@torch.inference_mode()
+def embed(model: QualiCLIP, images: Tensor) -> dict[str, np.ndarray]:
+    """Features of photos (N, 3, S, S) under every type and level; level 0 once."""
+    rows = [(model.encode(images), "none", "none", 0)]
+    for k, t in enumerate(tqdm(TYPES.values(), desc="embeddings", unit="type")):
+        draw = Draw.sample(len(images), torch.Generator().manual_seed(k))
+        for level in range(1, N_LEVELS + 1):
+            out = degrade(images, t.name, torch.full((len(images),), float(level)), draw)
+            rows.append((model.encode(out), t.name, t.group, level))
+    names = ("type", "group", "level")
+    said: dict[str, np.ndarray] = {n: np.repeat([r[i + 1] for r in rows], len(images)) for i, n in enumerate(names)}
+    return {"features": torch.cat([r[0] for r in rows]).float().cpu().numpy(), **said}
+
+
+def main() -> None:
+    names = ("method", "dataset", "--index", "--raw", "--count", "--checkpoint", "--device", "--threads", "--out")
+    args = job.parser("Grad-CAM and features of one model on photos.", *names).parse_args()
+    torch.set_num_threads(args.threads)
+    device = pick_device(args.device)
+    # the model behind the method
+    card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
+    method = create(card, args.checkpoint)
+    method.load(device)
+    model = getattr(method, "model", None)
+    if not isinstance(model, QualiCLIP):
+        raise CardError(f"{args.method}: its encoder is not one of this suite, there is nothing to look into")
+    # maps of half-degraded photos, and features of all degradations
+    files = photos.choose(args.index, args.raw, dataset, min(args.count, MOST))
+    try:
+        images = photos.stack(files, dataset, SIDE, device)
+    except OSError as e:
+        sys.exit(f"error: {e}")
+    mixed, types = half_degraded(images)
+    cams, scores = grad_cam(model, mixed)
+    pictures = np.stack([np.asarray(to_image(x)) for x in mixed.detach()])
+    arrays = {"images": pictures, "cams": cams.cpu().numpy(), "scores": scores.cpu().numpy(), "types": np.array(types)}
+    with atomic(args.out) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays, **embed(model, images))
+    job.record(args.out, card, dataset, args.index, photos=len(files))
+
+
+if __name__ == "__main__":
+    job.run(main)

@@ -1,0 +1,56 @@
+"""Scores of photos degraded on the fly at growing intensity: the data behind score_vs_intensity.
+
+`python -m qualiclip.bench.measure.intensity baselines/qualiclip.yaml --index ... --out intensity/qualiclip.csv`
+Columns: image, group, type, intensity (0: the photo itself, 1: level 5), score.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from qualiclip.bench import job
+from qualiclip.bench.cards.base import read_card
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.formats import write_csv
+from qualiclip.bench.measure import photos
+from qualiclip.bench.methods.contract import Batch, Method
+from qualiclip.bench.methods.load import create
+from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
+from qualiclip.tensors import pick_device
+
+
+def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str) -> pd.DataFrame:
+    """Score each photo under each type at intensities 0, 0.2, .. 1 (levels 0 to 5)."""
+    levels = torch.arange(N_LEVELS + 1.0)
+    rows = []
+    for i, file in enumerate(tqdm(files, desc="score against intensity", unit="photo")):
+        photo = photos.read(file, dataset, device)
+        for k, (kind, t) in enumerate(TYPES.items()):
+            draw = Draw.sample(1, torch.Generator().manual_seed(1000 * i + k)).repeat(len(levels))
+            images = degrade(photo.expand(len(levels), -1, -1, -1), kind, levels, draw)
+            names = [f"{file.name}@{kind}{level:.0f}" for level in levels]
+            scores = method.score(Batch(images, names, [file] * len(levels))).double().flatten().tolist()
+            rows += [(file.name, t.group, kind, float(v) / N_LEVELS, s) for v, s in zip(levels, scores, strict=True)]
+    return pd.DataFrame(rows, columns=["image", "group", "type", "intensity", "score"])
+
+
+def main() -> None:
+    names = ("method", "dataset", "--index", "--raw", "--count", "--checkpoint", "--fitted", "--mirror", "--device")
+    args = job.parser("Score photos degraded at growing intensity.", *names, "--threads", "--out").parse_args()
+    torch.set_num_threads(args.threads)
+    device = pick_device(args.device)
+    card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
+    method = create(card, args.checkpoint, args.mirror, fitted=args.fitted)
+    method.load(device)
+    files = photos.choose(args.index, args.raw, dataset, args.count)
+    write_csv(curves(method, files, dataset, device), args.out)
+    job.record(args.out, card, dataset, args.index, photos=len(files))
+
+
+if __name__ == "__main__":
+    job.run(main)

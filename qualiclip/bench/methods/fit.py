@@ -1,0 +1,42 @@
+"""Fit a method's model to pristine photos, once per scale.
+
+`python -m qualiclip.bench.methods.fit baselines/niqe-fit.yaml datasets/bsds500.yaml --index ... --out fitted/niqe-fit`
+For a card with `fit: true`: its class is created with fitted=<out>, and fit(files, out, device) writes that file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from qualiclip.bench import job
+from qualiclip.bench.cards.base import read_card
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.formats import read_index
+from qualiclip.bench.methods.contract import NotRun
+from qualiclip.bench.methods.load import create
+from qualiclip.io import atomic
+from qualiclip.tensors import pick_device
+
+
+def main() -> None:
+    names = ("method", "dataset", "--index", "--raw", "--checkpoint", "--mirror", "--mirrored", "--device", "--out")
+    args = job.parser("Fit a method's model to pristine photos.", *names).parse_args()
+    torch.set_num_threads(1)  # many small operations: more threads cost more than they bring
+    card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
+    files = [args.raw / dataset.name / f for f in read_index(args.index)["image"]]
+    reason = ""
+    with atomic(args.out) as temporary:
+        method: Any = create(card, args.checkpoint, args.mirror, fitted=temporary)
+        try:
+            method.fit(files, temporary, pick_device("cpu" if card.input.device == "cpu" else args.device))
+        except NotRun as e:
+            reason = str(e)  # the score files state it, and the rest of the workflow goes on
+            temporary.write_bytes(b"")
+    job.record(args.out, card, dataset, args.index, complete=not reason, reason=reason, mirrored=args.mirrored)
+
+
+if __name__ == "__main__":
+    job.run(main)

@@ -1,0 +1,113 @@
+"""The path grammar: where every file of a run lies, defined once.
+
+Jobs pass the names of cards. The rules of the workflow pass "{wildcards}", and get the pattern of an output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qualiclip.config import TRAIN_RECORD, WEIGHTS
+
+
+def sidecar(path: Path) -> Path:
+    """The provenance of an output: <file>.provenance.json."""
+    return path.with_name(path.name + ".provenance.json")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of one scale. `root` is results/<scale>, `raw` the folder of the raw datasets."""
+
+    root: Path
+    raw: Path
+
+    # Datasets: downloaded or made, verified and extracted; then indexed.
+
+    def manifest(self, dataset: str) -> Path:
+        """Written last into raw/<dataset>/: the set is complete."""
+        return self.raw / dataset / "manifest.json"
+
+    def index(self, dataset: str) -> Path:
+        """One row per image: image, width, height [, mos, std, ref, group, split_00 .. split_09 | split_official]."""
+        return self.root / "index" / f"{dataset}.csv"
+
+    # Training.
+
+    def checkpoint(self, variant: str) -> Path:
+        """The folder of a trained variant."""
+        return self.root / "checkpoints" / variant
+
+    def weights(self, variant: str) -> Path:
+        return self.checkpoint(variant) / WEIGHTS
+
+    def train_record(self, variant: str) -> Path:
+        """Config, loss curve and rank consistency of a training run."""
+        return self.checkpoint(variant) / TRAIN_RECORD
+
+    def fitted(self, method: str) -> Path:
+        """What a method's fit on pristine photos has written."""
+        return self.root / "fitted" / method
+
+    # Scores: the only expensive result.
+
+    def scores(self, method: str, dataset: str) -> Path:
+        """One row per indexed image, in its order: image, score, error (see formats.py)."""
+        return self.root / "scores" / method / f"{dataset}.csv"
+
+    def score_shard(self, method: str, dataset: str, k: int | str, n: int | str) -> Path:
+        """Shard k of n of a score file, removed after the merge."""
+        return self.root / "scores" / method / f"{dataset}.shards" / f"{k}-of-{n}.csv"
+
+    def features(self, method: str, dataset: str) -> Path:
+        """Features of a method's encoder, shared by the methods that are trained on them."""
+        return self.root / "features" / method / f"{dataset}.npz"
+
+    def learned(self, method: str, dataset: str) -> Path:
+        """What a method has learned in each split of a dataset."""
+        return self.root / "learned" / method / f"{dataset}.safetensors"
+
+    # Derived from scores.
+
+    def metrics(self, method: str, dataset: str) -> Path:
+        """split, metric, value, n, reason (see formats.py)."""
+        return self.root / "metrics" / method / f"{dataset}.csv"
+
+    def table(self, table: str) -> Path:
+        """Markdown; .csv, .tex and .json lie beside it."""
+        return self.root / "tables" / f"{table}.md"
+
+    def figure(self, figure: str) -> Path:
+        """PNG; .pdf and .csv lie beside it."""
+        return self.root / "figures" / f"{figure}.png"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    # Measured on photos.
+
+    def intensity(self, method: str) -> Path:
+        """image, group, type, intensity, score."""
+        return self.root / "intensity" / f"{method}.csv"
+
+    def degradations(self, dataset: str) -> Path:
+        """One photo under every type and level; the mean change over the photos lies beside it as .csv."""
+        return self.root / "degradations" / f"{dataset}.npz"
+
+    def explain(self, method: str) -> Path:
+        """Grad-CAM maps and features of a model on photos."""
+        return self.root / "explain" / f"{method}.npz"
+
+    def efficiency(self, method: str) -> Path:
+        """Parameters, operations, time and memory of a method."""
+        return self.root / "efficiency" / f"{method}.json"
+
+    # What Snakemake writes about its jobs.
+
+    def log(self, job: str) -> Path:
+        return self.root / "logs" / f"{job}.log"
+
+    def benchmark(self, job: str) -> Path:
+        return self.root / "benchmarks" / f"{job}.tsv"

@@ -1,0 +1,57 @@
+"""The table of datasets: what each dataset of the scale holds, counted in its index."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from qualiclip.bench.captions import labels_note, missing_images, missing_note
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.table import TableCard
+from qualiclip.bench.formats import read_index, split_columns
+from qualiclip.bench.tables.table import Table
+from qualiclip.bench.workspace import Workspace
+
+SPLITS = {"seeded": "seeded", "files": "published", "column": "official"}  # `use` of a card -> in words
+
+
+def _pixels(index: pd.DataFrame) -> str:
+    """Width x height of all images, or the median of both."""
+    w, h = index["width"], index["height"]
+    if w.nunique() > 1 or h.nunique() > 1:
+        return f"{w.median():.0f}x{h.median():.0f} (median)"
+    return f"{w.iloc[0]}x{h.iloc[0]}"
+
+
+def _splits(d: DatasetCard, index: pd.DataFrame) -> str:
+    """Number, origin and sizes of the splits."""
+    columns = split_columns(index)
+    if not columns:
+        return "none"
+    sizes = index[columns[0]].value_counts()
+    by = f" by {d.splits.by}" if d.splits.by else ""
+    parts = "/".join(str(sizes.get(p, 0)) for p in ("train", "val", "test"))
+    return f"{len(columns)} {SPLITS[d.splits.use]}{by}: {parts}"
+
+
+def build(card: TableCard, workspace: Workspace) -> Table:
+    """One row per dataset."""
+    rows, incomplete = [], []
+    for d in workspace.datasets():
+        index = read_index(workspace.paths.index(d.name))
+        incomplete += missing_note(d, index)
+        rows.append(
+            {
+                "Dataset": d.title,
+                "Family": d.family,
+                "Images": len(index),
+                "Missing": missing_images(d, index),
+                "Pixels": _pixels(index),
+                "Labels": d.labels.origin if d.labels else "none",
+                "Lowest": float(index["mos"].min()) if d.labels else "",
+                "Highest": float(index["mos"].max()) if d.labels else "",
+                "Better": ("higher" if d.labels.higher_better else "lower") if d.labels else "",
+                "Splits": _splits(d, index),
+                "Source": d.citation,
+            }
+        )
+    return Table(card.title, card.caption, pd.DataFrame(rows), labels_note(workspace.datasets()) + incomplete)

@@ -1,0 +1,113 @@
+"""The notes below a table of correlations: what a reader must know of its numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+
+from qualiclip.bench.captions import missing_note
+from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.table import TableCard
+from qualiclip.bench.tables.results import STATISTICS, Result
+
+LEAKED, RAW = "†", "‡"
+
+
+def _incomplete_sets(
+    card: TableCard, datasets: list[DatasetCard], indexes: dict[str, pd.DataFrame], statistics: dict[str, str]
+) -> list[str]:
+    """Missing images, and sets that do not allow the statistic of the table."""
+    notes = []
+    for d in datasets:
+        notes += missing_note(d, indexes[d.name])
+        if statistics[d.name] != card.statistic:
+            used, wanted = STATISTICS[statistics[d.name]], STATISTICS[card.statistic]
+            notes.append(f"{d.title}: {used}; it has no test parts for the {wanted}.")
+    return notes
+
+
+def _undefined(results: list[Result], statistics: dict[str, str]) -> list[str]:
+    """Test parts on which the scores of a method are constant."""
+    notes = []
+    for r in results:
+        statistic = statistics[r.dataset.name]
+        if not r.refused and np.isfinite(r.value("srcc", statistic)) and (n := r.undefined("srcc", statistic)):
+            notes.append(f"{r.method.title} is undefined (constant) on {n} test parts of {r.dataset.title}.")
+    return notes
+
+
+def _failed(results: list[Result], indexes: dict[str, pd.DataFrame]) -> list[str]:
+    """Images that methods failed on: one sentence per number and dataset."""
+    methods: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for r in results:
+        if not r.refused and (n := r.failed(indexes[r.dataset.name])):
+            methods[n, r.dataset.title].append(r.method.title)
+    return [f"{'; '.join(m)} failed on {n} images of {d}, which are left out." for (n, d), m in methods.items()]
+
+
+def _refused(results: list[Result]) -> list[str]:
+    """Methods that were not run: one sentence per reason."""
+    datasets: dict[tuple[str, str], list[str]] = defaultdict(list)  # method, reason -> datasets
+    for r in results:
+        if r.refused:
+            datasets[r.method.title, r.refused].append(r.dataset.title)
+    methods: dict[tuple[str, str], list[str]] = defaultdict(list)  # datasets, reason -> methods
+    for (title, reason), on in datasets.items():
+        methods[", ".join(on), reason].append(title)
+    return [f"{'; '.join(titles)} on {on}: not run: {reason}" for (on, reason), titles in methods.items()]
+
+
+def _training(card: TableCard, results: list[Result]) -> list[str]:
+    """Which methods have seen labels of the sets they are tested on."""
+    notes = []
+    if per_split := sorted({r.method.title for r in results if r.method.features_of}):
+        notes.append(f"Trained here on the train part of each split, tested on its test part: {', '.join(per_split)}.")
+    if leaked := [f"{r.method.title} on {r.dataset.title}" for r in results if r.leaked]:
+        rest = "" if card.training_sets == "only" else ", and does not compete"
+        notes.append(f"{LEAKED} has seen human labels of that set{rest}: {'; '.join(leaked)}.")
+    return notes
+
+
+def _unfitted(card: TableCard, results: list[Result], statistics: dict[str, str]) -> list[str]:
+    """What stands in place of a logistic fit that did not converge."""
+    unfitted = any((r.over("fit_converged", statistics[r.dataset.name]) == 0).any() for r in results)
+    if unfitted and {"plcc_logistic", "rmse"} & set(card.metrics):
+        return [f"{RAW} the logistic fit did not converge there: raw PLCC, and RMSE of a line."]
+    return []
+
+
+def _protocol(
+    card: TableCard, results: list[Result], datasets: list[DatasetCard], statistics: dict[str, str]
+) -> list[str]:
+    """Statistic, direction, number of images, and what the marks mean."""
+    sizes = {d.title: {r.n(statistics[d.name]) for r in results if r.dataset.name == d.name} - {0} for d in datasets}
+    counts = "; ".join(f"{t} {'/'.join(str(n) for n in sorted(s, reverse=True))}" for t, s in sizes.items() if s)
+    directions = "higher is better" + (", but for RMSE" if "rmse" in card.metrics else "")
+    return [
+        f"Protocol: {STATISTICS[card.statistic]}, signed so that 1 is perfect ({directions}); PLCC after a "
+        f"four-parameter logistic. n: {counts}. Bold: the best and all not significantly worse (Meng-Rosenthal-Rubin, "
+        "Holm-corrected, 5%); underlined: the next. – is undefined (constant scores or too few images)."
+    ]
+
+
+def table_notes(
+    card: TableCard,
+    results: list[Result],
+    datasets: list[DatasetCard],
+    indexes: dict[str, pd.DataFrame],
+    statistics: dict[str, str],
+) -> list[str]:
+    """All notes. indexes and statistics: by the name of the dataset."""
+    if not results:
+        return [card.empty_note]
+    return [
+        *_incomplete_sets(card, datasets, indexes, statistics),
+        *_undefined(results, statistics),
+        *_failed(results, indexes),
+        *_refused(results),
+        *_training(card, results),
+        *_unfitted(card, results, statistics),
+        *_protocol(card, results, datasets, statistics),
+    ]

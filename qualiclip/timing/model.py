@@ -1,0 +1,121 @@
+"""Throughput of QualiCLIP (RN50) against pyiqa's, side by side: `python -m qualiclip.timing.model --help`.
+
+Both get the same random weights in the authors' layout and the same images; rounds alternate, so that
+a machine whose speed drifts treats both alike. pyiqa is called image by image, as its users do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from pyiqa.archs import qualiclip_arch
+from pyiqa.archs.clip_model import CLIP
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from qualiclip.degrade import TYPES, Draw, degrade
+from qualiclip.inference import fast
+from qualiclip.model import QualiCLIP
+from qualiclip.score import BATCH_PIXELS
+from qualiclip.timing.degradations import photo_crops
+
+
+def photos(n: int, width: int, height: int) -> Tensor:
+    """(n, 3, height, width) photos under mixed degradations."""
+    images = F.interpolate(photo_crops(n, 224), size=(height, width), mode="bicubic").clamp(0, 1)
+    kinds = [k for k, t in TYPES.items() if t.group != "compression"]
+    g = torch.Generator().manual_seed(0)
+    done = [degrade(x[None], kinds[i % len(kinds)], torch.rand(1) * 5, Draw.sample(1, g)) for i, x in enumerate(images)]
+    return torch.cat(done)
+
+
+def pair(folder: Path) -> tuple[torch.nn.Module, QualiCLIP]:
+    """pyiqa's metric and ours on the same random RN50."""
+    torch.manual_seed(0)
+    clip = CLIP(1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 1).float()
+    clip.logit_scale.data.fill_(math.log(100))
+    for name, parameter in clip.visual.named_parameters():
+        if "bn" in name and name.endswith("weight"):
+            torch.nn.init.uniform_(parameter, 0.5, 1.0)
+    clip.train()
+    with torch.no_grad():  # batch norm statistics of photos, as a trained encoder has them
+        clip.visual(torch.nn.functional.interpolate(photo_crops(16, 224), size=128) * 4 - 2)
+    clip.eval()
+    state = {f"clip_model.{k}": v for k, v in clip.state_dict().items()}
+    # Prompts along the directions in which photos differ most, so that scores spread, if less than a trained
+    # encoder's; those of a pair at a cosine of 0.9, a guess.
+    with torch.no_grad():
+        seen = F.normalize(clip.visual(photos(48, 128, 128) * 4 - 2), dim=-1)
+    middle = seen.mean(0)
+    toward = torch.linalg.svd(seen - middle, full_matrices=False).Vh[:7] * math.sqrt((1 - 0.9) / 2)
+    prompts = F.normalize(torch.stack([middle + toward, middle - toward], 1).flatten(0, 1), dim=-1)
+    file = folder / "random.pth"
+    torch.save({**state, "prompts_features": prompts}, file)
+    with (
+        patch.object(qualiclip_arch, "load", lambda *_: clip),
+        patch.object(qualiclip_arch, "load_file_from_url", lambda _: str(file)),
+    ):
+        theirs = qualiclip_arch.QualiCLIP("qualiclip").eval()
+    ours = QualiCLIP.from_checkpoint(file)
+    ours.scale /= 2  # pyiqa's temperature
+    return theirs, ours
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="QualiCLIP's throughput against pyiqa's, on the same images.")
+    parser.add_argument("--images", type=int, default=96, help="rank correlations of few images are coarse")
+    parser.add_argument("--size", type=int, nargs=2, default=(512, 384), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, ours = (m.to(args.device) for m in pair(Path(folder)))
+    images = photos(args.images, *args.size).to(args.device)
+    batch = max(1, BATCH_PIXELS[args.device] // (args.size[0] * args.size[1]))
+
+    def batched(model: QualiCLIP) -> Callable[[], Tensor]:
+        return lambda: torch.cat([model.score(part) for part in images.split(batch)])
+
+    def one_by_one() -> Tensor:
+        with torch.no_grad():
+            return torch.cat([theirs(x[None]).flatten() for x in images])
+
+    runs = {
+        "pyiqa, image by image": one_by_one,
+        "this suite, float32": batched(fast(ours, torch.float32, args.device)),
+        "this suite, bfloat16": batched(fast(ours, torch.bfloat16, args.device)),
+    }
+    scores = {name: run().double().cpu() for name, run in runs.items()}  # also the warm-up
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(args.rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if images.is_cuda:
+                torch.cuda.synchronize()
+            times[name].append(time.perf_counter() - start)
+    reference = next(iter(runs))
+    print(
+        f"{len(images)} images of {args.size[0]}x{args.size[1]}, {args.threads} threads, median of {args.rounds} rounds"
+    )
+    for name in runs:
+        ratio = statistics.median(a / b for a, b in zip(times[reference], times[name], strict=True))
+        apart = float((scores[name] - scores[reference]).abs().max())
+        rank = spearmanr(scores[name], scores[reference]).statistic
+        speed = len(images) / statistics.median(times[name])
+        print(f"{name:24s} {speed:8.2f} images/s  {ratio:5.2f}x  max |difference| {apart:.1e}  SRCC {rank:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,403 @@
+"""Downloads from a server that misbehaves, archives that mean harm, the mirror, the cache of weights."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import shutil
+import tarfile
+import threading
+import zipfile
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from qualiclip.bench.cards.base import CardError, read_card
+from qualiclip.bench.cards.dataset import DatasetCard, Download
+from qualiclip.bench.data import archive, download, fetch
+from qualiclip.bench.data.download import FetchError
+from qualiclip.bench.methods import weights
+from qualiclip.io import sha256
+from tests.support.http_server import serving
+
+BODY = bytes(range(256)) * 4000  # 1 MB
+
+CARD = """
+title: small
+family: authentic
+files: [{filename: small.zip, url: URL/small.zip, extract: true}]
+citation: c
+license: l
+"""
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(download, "DELAYS", (0, 0, 0))
+    with serving() as s:
+        s.files["a.bin"] = BODY
+        yield s
+
+
+def zipped(**files: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, content in files.items():
+            z.writestr(name.replace("__", "/") + ".txt", content)
+    return out.getvalue()
+
+
+@pytest.fixture
+def card(tmp_path, server) -> DatasetCard:
+    server.files["small.zip"] = zipped(one=b"1", sub__two=b"2")
+    (tmp_path / "small.yaml").write_text(CARD.replace("URL", server.base))
+    return read_card(DatasetCard, tmp_path / "small.yaml")
+
+
+# http
+
+
+def test_a_whole_file_comes(server, tmp_path):
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == BODY
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path):
+    server.cuts = [300_000, 100_000, 0, 200_000]
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == BODY
+    starts = [r for _, r in server.requests]
+    assert starts == [None, "bytes=300000-", "bytes=400000-", "bytes=400000-", "bytes=600000-"]
+
+
+def test_another_job_goes_on_where_a_killed_one_stopped(server, tmp_path):
+    server.cuts = [300_000, 0, 0, 0, 0]
+    with pytest.raises(FetchError, match=r"300000 of 1024000 bytes came; 4 attempts"):
+        download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert not (tmp_path / "a.bin").exists()
+    server.cuts, server.requests = [], []
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == BODY and server.requests == [("a.bin", "bytes=300000-")]
+
+
+def test_a_file_that_changed_meanwhile_is_not_patched_together(server, tmp_path):
+    server.cuts = [300_000, 0, 0, 0]
+    with pytest.raises(FetchError):
+        download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    server.cuts, server.files["a.bin"] = [], BODY[::-1]
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == BODY[::-1]
+
+
+@pytest.mark.parametrize("missing", ["ranges", "versions"])
+def test_a_server_that_cannot_resume_is_asked_for_all_of_it_again(server, tmp_path, missing):
+    setattr(server, missing, False)
+    server.cuts = [300_000]
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == BODY
+
+
+def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
+    (tmp_path / "a.bin.part").write_bytes(BODY + b"more")
+    (tmp_path / "a.bin.part.version").write_text(f'"{hash(BODY)}"')
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == BODY
+    assert [r for _, r in server.requests] == [f"bytes={len(BODY) + 4}-", None]
+
+
+def test_404_is_final(server, tmp_path):
+    with pytest.raises(FetchError, match=r"/none\.bin: HTTP 404"):
+        download.from_http(f"{server.base}/none.bin", tmp_path / "none.bin")
+    assert len(server.requests) == 1
+
+
+def test_500_passes_or_not(server, tmp_path):
+    server.states = [500, 503]
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert len(server.requests) == 3
+    server.states = [500] * 9
+    with pytest.raises(FetchError, match=r"HTTP Error 500.*4 attempts"):
+        download.from_http(f"{server.base}/a.bin", tmp_path / "b.bin")
+
+
+def test_pauses_grow(server, tmp_path, monkeypatch):
+    slept = []
+    monkeypatch.setattr(download, "DELAYS", (1, 2, 4))
+    monkeypatch.setattr(download.time, "sleep", slept.append)
+    server.states = [500, 500, 500]
+    download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert slept == [1, 2, 4]
+
+
+def test_a_wrong_length_is_refused(server, tmp_path):
+    server.longer = 7
+    with pytest.raises(FetchError, match=r"bytes came|does not fit the server"):
+        download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert not (tmp_path / "a.bin").exists()
+
+
+def test_no_server_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "DELAYS", (0,))
+    with serving() as s:
+        gone = s.base
+    with pytest.raises(FetchError, match="2 attempts"):
+        download.from_http(f"{gone}/a.bin", tmp_path / "a.bin")
+
+
+def test_disk_space_is_checked_first(server, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, download.RESERVE + 1000))
+    with pytest.raises(FetchError, match=r"needs 0\.00 GB .* are free"):
+        download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
+    assert not any(p.stat().st_size for p in tmp_path.glob("*.part"))
+
+
+# other sources
+
+
+def test_google_drive_and_its_refusal(tmp_path, monkeypatch):
+    import gdown
+    from gdown.exceptions import FileURLRetrievalError
+
+    def bring(id, output, resume):
+        if id == "secret":
+            raise FileURLRetrievalError("no permission")
+        Path(output).write_bytes(b"came " + id.encode())
+        return output
+
+    monkeypatch.setattr(gdown, "download", bring)
+    download.download(Download(filename="a", gdrive="x1"), tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"came x1"
+    with pytest.raises(FetchError, match="Google Drive id secret: no permission"):
+        download.download(Download(filename="b", gdrive="secret"), tmp_path / "b")
+
+
+def test_hugging_face_goes_on_after_a_cut(server, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    at_home = functools.partial(huggingface_hub.hf_hub_url, endpoint=server.base)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_url", at_home)
+    place = "datasets/owner/sets/resolve/main/sub/a.tgz"
+    server.files[place], server.cuts = BODY, [1000]
+    download.download(Download(filename="a.tgz", huggingface="owner/sets/sub/a.tgz"), tmp_path / "a.tgz")
+    assert (tmp_path / "a.tgz").read_bytes() == BODY
+    assert server.requests == [(place, None), (place, "bytes=1000-")]
+
+
+# a card's files
+
+
+def test_download_verify_extract(card, tmp_path):
+    manifest = fetch.fetch(card, tmp_path / "raw", None)
+    assert sorted(p.name for p in manifest.parent.rglob("*.txt")) == ["one.txt", "two.txt"]
+    assert not (tmp_path / "raw/.downloads/small").exists()
+
+
+def test_a_wrong_digest_is_refused_and_the_file_goes(card, tmp_path):
+    wrong = card.model_copy(update={"files": [card.files[0].model_copy(update={"sha256": "0" * 64})]})
+    with pytest.raises(FetchError, match=r"small\.zip: SHA-256 .* the card says 000"):
+        fetch.fetch(wrong, tmp_path / "raw", None)
+    assert not (tmp_path / "raw/small").exists()
+    assert not (tmp_path / "raw/.downloads/small/small.zip").exists()
+
+
+def test_an_unknown_digest_is_recorded_at_the_first_download_and_enforced_later(card, server, tmp_path):
+    fetch.fetch(card, tmp_path / "raw", None)
+    record = tmp_path / "raw/.digests/small/small.zip.sha256"
+    assert record.read_text().split()[1] == "small.zip"
+    shutil.rmtree(tmp_path / "raw/small")
+    server.files["small.zip"] = zipped(one=b"changed")
+    with pytest.raises(FetchError, match=r"the first download had \(remove .*small\.zip\.sha256 to accept another\)"):
+        fetch.fetch(card, tmp_path / "raw", None)
+    record.unlink()
+    assert (fetch.fetch(card, tmp_path / "raw", None).parent / "one.txt").read_text() == "changed"
+
+
+def test_a_truncated_archive_is_named_goes_and_is_not_recorded(card, server, tmp_path):
+    whole = server.files["small.zip"]
+    server.files["small.zip"] = whole[: len(whole) // 2]
+    with pytest.raises(FetchError, match=r"small\.zip: damaged or truncated"):
+        fetch.fetch(card, tmp_path / "raw", None)
+    assert not list((tmp_path / "raw").rglob("*.txt")) and not list((tmp_path / "raw").rglob("*.sha256"))
+    server.files["small.zip"] = whole
+    fetch.fetch(card, tmp_path / "raw", None)
+
+
+def test_two_jobs_bring_one_file_once(card, server, tmp_path):
+    jobs = [threading.Thread(target=fetch.fetch, args=(card, tmp_path / "raw", None)) for _ in range(4)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert len(server.requests) == 1 and (tmp_path / "raw/small/one.txt").is_file()
+
+
+def test_the_mirror_is_taken_in_place_of_the_network(card, server, tmp_path):
+    (tmp_path / "mirror/small").mkdir(parents=True)
+    (tmp_path / "mirror/small/small.zip").write_bytes(zipped(mine=b"1"))
+    fetch.fetch(card, tmp_path / "raw", tmp_path / "mirror")
+    assert (tmp_path / "raw/small/mine.txt").is_file() and not server.requests
+
+
+def test_a_shared_file_has_a_second_place_in_the_mirror(tmp_path):
+    (tmp_path / "mirror/splits").mkdir(parents=True)
+    (tmp_path / "mirror/splits/x.npy").write_bytes(b"x")
+    item = Download(filename="splits/train.npy", manual="m", mirror="splits/x.npy")
+    assert fetch.in_mirror("any", item, tmp_path / "mirror") == tmp_path / "mirror/splits/x.npy"
+
+
+def test_a_file_to_fetch_by_hand_is_named_with_source_and_place(card, tmp_path):
+    by_hand = card.model_copy(update={"files": [Download(filename="f.zip", manual="by the form of X", extract=True)]})
+    with pytest.raises(FetchError, match=r"f\.zip must be fetched by hand \(by the form of X\).*DIR/small/f\.zip"):
+        fetch.fetch(by_hand, tmp_path / "raw", None)
+
+
+def test_of_files_that_hold_the_same_the_first_that_can_be_had_is_taken(card, server, tmp_path):
+    absent = Download(filename="absent.zip", url=f"{server.base}/absent.zip", extract=True, either="release")
+    by_hand = Download(filename="form.zip", manual="a form", extract=True, either="release")
+    there = card.files[0].model_copy(update={"either": "release"})
+    chosen = card.model_copy(update={"files": [absent, by_hand, there]})
+    fetch.fetch(chosen, tmp_path / "raw", None)
+    assert (tmp_path / "raw/small/one.txt").is_file()
+    none = card.model_copy(update={"files": [absent, by_hand]})
+    with pytest.raises(FetchError, match=r"HTTP 404[\s\S]*form\.zip must be fetched by hand"):
+        fetch.fetch(none, tmp_path / "other", None)
+    (tmp_path / "mirror/small").mkdir(parents=True)
+    (tmp_path / "mirror/small/form.zip").write_bytes(zipped(form=b"1"))
+    server.requests.clear()
+    fetch.fetch(chosen, tmp_path / "third", tmp_path / "mirror")
+    assert (tmp_path / "third/small/form.txt").is_file() and not server.requests
+
+
+def test_a_file_name_stays_inside(tmp_path):
+    with pytest.raises(ValueError, match="not a path inside"):
+        Download(filename="../x", url="http://x/")
+
+
+def test_an_own_folder_is_linked_not_copied(tmp_path):
+    mine = tmp_path / "mine"
+    (mine / "pics").mkdir(parents=True)
+    (tmp_path / "own.yaml").write_text(
+        f"title: t\nfamily: authentic\nfolder: {mine}\nlabels: {{file: s, range: [0, 1]}}\ncitation: c\nlicense: l\n"
+    )
+    own = read_card(DatasetCard, tmp_path / "own.yaml")
+    fetch.fetch(own, tmp_path / "raw", None)
+    assert os.path.samefile(tmp_path / "raw/own/pics", mine / "pics")
+    mine.rename(tmp_path / "moved")
+    with pytest.raises(FetchError, match="no such folder"):
+        fetch.fetch(own, tmp_path / "raw", None)
+
+
+def test_a_card_has_one_origin(tmp_path):
+    (tmp_path / "x.yaml").write_text(CARD + "folder: /somewhere\n")
+    with pytest.raises(CardError, match="exactly one of files, make, folder"):
+        read_card(DatasetCard, tmp_path / "x.yaml")
+
+
+# archives
+
+
+def tarred(path: Path, mode: str, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, mode) as t:
+        for info, content in members:
+            info.size = len(content)
+            t.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tgz", "w:gz"), ("a.tar.xz", "w:xz")])
+def test_tar_and_truncated_tar(tmp_path, name, mode):
+    content = os.urandom(100_000)
+    path = tarred(
+        tmp_path / name, mode, (tarfile.TarInfo("sub/a b.BMP"), content), (tarfile.TarInfo("c"), content[::-1])
+    )
+    archive.extract(path, tmp_path / "whole")
+    assert (tmp_path / "whole/sub/a b.BMP").read_bytes() == content
+    path.write_bytes(path.read_bytes()[:150_000])
+    with pytest.raises(FetchError, match=rf"{name}: damaged or truncated"):
+        archive.extract(path, tmp_path / "half")
+
+
+def test_a_tar_does_not_leave_its_folder(tmp_path):
+    for i, name in enumerate(["../out", "/tmp/out", "a/../../out"]):
+        path = tarred(tmp_path / f"{i}.tar", "w", (tarfile.TarInfo(name), b"x"))
+        (tmp_path / "t" / "in").mkdir(parents=True, exist_ok=True)
+        if name.startswith("/"):  # tarfile makes it relative
+            archive.extract(path, tmp_path / "t/in")
+            continue
+        with pytest.raises(FetchError, match="leaves the folder"):
+            archive.extract(path, tmp_path / "t/in")
+    assert not (tmp_path / "t/out").exists() and not (tmp_path / "out").exists() and not Path("/tmp/out").exists()
+
+
+def test_links_are_not_followed_out(tmp_path):
+    link = tarfile.TarInfo("door")
+    link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "outside")
+    (tmp_path / "outside").mkdir()
+    path = tarred(tmp_path / "a.tar", "w", (link, b""), (tarfile.TarInfo("door/x"), b"x"))
+    archive.extract(path, tmp_path / "in")
+    assert not list((tmp_path / "outside").iterdir()) and not (tmp_path / "in/door").is_symlink()
+    info = zipfile.ZipInfo("door")
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as z:
+        z.writestr(info, str(tmp_path / "outside"))
+    archive.extract(tmp_path / "a.zip", tmp_path / "zip")
+    assert not (tmp_path / "zip/door").is_symlink()
+
+
+@pytest.mark.parametrize("form", ["zip", "tgz"])
+def test_a_bomb_stops_at_the_limit(tmp_path, form):
+    path = tmp_path / f"a.{form}"
+    if form == "zip":
+        path.write_bytes(zipped(zeros=bytes(3_000_000)))
+    else:
+        tarred(path, "w:gz", (tarfile.TarInfo("zeros"), bytes(3_000_000)))
+    with pytest.raises(FetchError, match="would unpack to more"):
+        archive.extract(path, tmp_path / "out", limit=1_000_000)
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+
+
+def test_unknown_and_damaged_archives_are_named(tmp_path):
+    (tmp_path / "a.rar").write_bytes(b"Rar!" + bytes(100))
+    with pytest.raises(FetchError, match=r"a\.rar: .*neither zip nor tar"):
+        archive.extract(tmp_path / "a.rar", tmp_path / "out")
+    body = bytearray(zipped(one=os.urandom(1000)))
+    body[100] ^= 255
+    (tmp_path / "b.zip").write_bytes(body)
+    with pytest.raises(FetchError, match=r"b\.zip: damaged"):
+        archive.extract(tmp_path / "b.zip", tmp_path / "out")
+
+
+# weights
+
+
+def test_weights_come_from_cache_mirror_or_source(server, tmp_path):
+    url = f"{server.base}/a.bin"
+    path = weights.place("w.pth", tmp_path / "cache", url=url)
+    assert path == tmp_path / "cache/w.pth" and path.read_bytes() == BODY
+    weights.place("w.pth", tmp_path / "cache", url=url)
+    assert len(server.requests) == 1
+    (tmp_path / "mirror/pyiqa").mkdir(parents=True)
+    (tmp_path / "mirror/pyiqa/v.pth").write_bytes(b"v")
+    came = weights.place("v.pth", tmp_path / "cache", tmp_path / "mirror", url=url)
+    assert came.read_bytes() == b"v" and came.parent == tmp_path / "cache" and len(server.requests) == 1
+    path.write_bytes(b"spoilt")
+    with pytest.raises(FetchError, match=r"w\.pth could not be fetched .*SHA-256"):
+        weights.place("w.pth", tmp_path / "cache", url=url)
+
+
+def test_missing_weights_say_where_to_put_them(server, tmp_path):
+    url, place = f"{server.base}/none.pth", tmp_path / "mirror/pyiqa/none.pth"
+    with pytest.raises(FetchError, match=f"none.pth could not be fetched from {url}; put it at {place} "):
+        weights.place("none.pth", tmp_path / "cache", tmp_path / "mirror", url=url)
+    with pytest.raises(FetchError, match=r"put it at DIR/clip/none\.pth and give mirror=DIR"):
+        weights.place("none.pth", tmp_path / "cache", library="clip", url=url)
+
+
+@pytest.mark.realdata
+def test_the_mirrors_parameters_of_niqe(mirror, tmp_path):
+    path = weights.place("niqe_modelparameters.mat", tmp_path, mirror, url="http://127.0.0.1:9/none")
+    assert sha256(path).startswith("fa2aa4d12dd9595c")

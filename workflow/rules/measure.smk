@@ -1,0 +1,116 @@
+# What is measured on photos rather than scored on datasets: degradations, intensity curves, explanations, cost.
+
+photos = workspace.figure_set
+
+
+rule degradation_changes:
+    """Degrade photos by every type and level, and measure the change."""
+    input:
+        index=paths.index(photos.name),
+        code=sources("qualiclip.bench.measure.degradations"),
+    output:
+        images=paths.degradations(photos.name),
+        csv=paths.degradations(photos.name).with_suffix(".csv"),
+        provenance=sidecar(paths.degradations(photos.name)),
+    log:
+        paths.log("degradation_changes"),
+    resources:
+        mem_mb=4000,
+    params:
+        card=photos.path,
+        n_photos=min(workspace.config.figure_photos, 100),
+        raw=paths.raw,
+    shell:
+        "{PYTHON} -m qualiclip.bench.measure.degradations {params.card} --index {input.index} --raw {params.raw}"
+        " --count {params.n_photos} --threads {threads} --out {output.images} 2>&1 | tee {log}"
+
+
+rule intensity:
+    """Score undistorted photos, degraded on the fly at growing intensity."""
+    input:
+        checkpoint,
+        method_code,
+        fitted,
+        index=paths.index(photos.name),
+        code=sources("qualiclip.bench.measure.intensity"),
+    output:
+        scores=paths.intensity("{method}"),
+        provenance=sidecar(paths.intensity("{method}")),
+    log:
+        paths.log("intensity/{method}"),
+    resources:
+        gpu=method_gpu,
+        device=DEVICE,
+        mirror=MIRROR_ARG,
+        mem_mb=memory,
+    params:
+        method=method_card,
+        dataset=photos.path,
+        n_photos=workspace.config.figure_photos,
+        checkpoint=checkpoint_arg,
+        fitted=fitted_arg,
+        digest=score_digest,
+        raw=paths.raw,
+    shell:
+        "{PYTHON} -m qualiclip.bench.measure.intensity {params.method} {params.dataset} --index {input.index}"
+        " --raw {params.raw} --count {params.n_photos} {params.checkpoint} {params.fitted} {resources.mirror}"
+        " --device {resources.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
+
+
+rule explain:
+    """Grad-CAM and features of one model on photos."""
+    input:
+        checkpoint,
+        method_code,
+        index=paths.index(photos.name),
+        code=sources("qualiclip.bench.measure.explain"),
+    output:
+        explain=paths.explain("{method}"),
+        provenance=sidecar(paths.explain("{method}")),
+    log:
+        paths.log("explain/{method}"),
+    resources:
+        gpu=method_gpu,
+        device=DEVICE,
+        mem_mb=memory,
+    params:
+        method=method_card,
+        dataset=photos.path,
+        n_photos=workspace.config.figure_photos,
+        checkpoint=checkpoint_arg,
+        digest=score_digest,
+        raw=paths.raw,
+    shell:
+        "{PYTHON} -m qualiclip.bench.measure.explain {params.method} {params.dataset} --index {input.index}"
+        " --raw {params.raw} --count {params.n_photos} {params.checkpoint} --device {resources.device}"
+        " --threads {threads} --out {output.explain} 2>&1 | tee {log}"
+
+
+rule efficiency:
+    """Measure what one method costs, with the machine to itself."""
+    input:
+        checkpoint,
+        method_code,
+        fitted,
+        code=sources("qualiclip.bench.measure.efficiency"),
+    output:
+        cost=paths.efficiency("{method}"),
+        provenance=sidecar(paths.efficiency("{method}")),
+    log:
+        paths.log("efficiency/{method}"),
+    threads: all_cores
+    resources:
+        gpu=method_gpu,
+        device=DEVICE,
+        mirror=MIRROR_ARG,
+        mem_mb=memory,
+    params:
+        method=method_card,
+        checkpoint=checkpoint_arg,
+        fitted=fitted_arg,
+        size=workspace.config.efficiency_size,
+        digest=score_digest,
+    shell:
+        "{PYTHON} -m qualiclip.bench.measure.efficiency {params.method} --size {params.size} {params.checkpoint}"
+        " {params.fitted} {resources.mirror} --device {resources.device} --threads {threads} --out {output.cost}"
+        " 2>&1 | tee {log}"
