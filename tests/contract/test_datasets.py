@@ -14,7 +14,7 @@ import pytest
 from qualiclip.bench.cards.base import DATASETS, read_card
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.data import download, fetch, index
-from tests.conftest import ROOT
+from tests.support.commands import ROOT
 from tests.support.fake_releases import RELEASES, N, clive, csv, packed, small, spaq
 from tests.support.http_server import serving
 
@@ -48,15 +48,15 @@ def test_a_release_becomes_an_index(name, archive, tmp_path: Path, monkeypatch):
         assert not parts
         return
     assert len(parts) in (1, 10)
-    kind = getattr(card.splits, card.splits.kind, None)
+    given = None if card.splits.use == "seeded" else getattr(card.splits, card.splits.use)
     for column in parts:
-        if kind:
-            assert tuple((table[column] == p).sum() for p in ("train", "val", "test")) == kind.counts
+        if given:
+            assert tuple((table[column] == p).sum() for p in ("train", "val", "test")) == given.counts
         if card.splits.by:
             assert (table.groupby(card.splits.by)[column].nunique() == 1).all()
 
 
-def test_published_rows_are_rows_of_the_label_file(tmp_path):
+def test_rows_of_split_files_are_rows_of_the_label_file(tmp_path):
     """CLIVE's rows are counted after its seven training images, in the order of the release."""
     release = clive("ChallengeDB_release.zip")
     with serving() as server:
@@ -74,20 +74,20 @@ def test_labels_alone_stand_in_for_a_release_only_where_they_are_asked_for(tmp_p
     card = CARDS["spaq"]
     table = next(f.filename for f in card.files if f.labels_only)
     assert table not in {f.filename for f in card.wanted_files(labels_only=False)}
-    assert {f.filename for f in card.wanted_files(labels_only=True) if f.either} == {table}
+    assert {f.filename for f in card.wanted_files(labels_only=True) if f.alternative} == {table}
     assert card.raw_digest(labels_only=True) != card.raw_digest()
     release, mirror = spaq("SPAQ.zip"), tmp_path / "mirror/spaq"
     small_card = small(card, "SPAQ.zip", release, "http://localhost")
     alone = next(f for f in card.files if f.labels_only).model_copy(update={"mirror": None})
-    files = [f for f in small_card.files if f.either is None]
+    files = [f for f in small_card.files if f.alternative is None]
     small_card = small_card.model_copy(update={"files": [alone, *files]})
     lines = [f"{i:05d}.jpg,{5 * i}" for i in range(1, N + 1)]
     for name, content in {**release.files, table: csv("Image name,mos", *lines)}.items():
         (mirror / name).parent.mkdir(parents=True, exist_ok=True)
         (mirror / name).write_bytes(content if isinstance(content, bytes) else b"")
     fetch.fetch(small_card, tmp_path / "raw", mirror.parent, labels_only=True)
-    found = index.labelled(small_card, tmp_path / "raw/spaq")
-    assert found["image"].tolist() == [f"{i:05d}.jpg" for i in range(1, N + 1)] and found["mos"].tolist()[1] == 10
+    labels = index.labelled(small_card, tmp_path / "raw/spaq")
+    assert labels["image"].tolist() == [f"{i:05d}.jpg" for i in range(1, N + 1)] and labels["mos"].tolist()[1] == 10
 
 
 REAL = {"agiqa3k": (2982, 0), "clive": (627, 535), "bsds500": (500, 0)}

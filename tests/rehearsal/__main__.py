@@ -24,22 +24,25 @@ import yaml
 from qualiclip.bench.cards.base import read_yaml
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard, PrecomputedScores
+from qualiclip.bench.cards.scale import add_config_argument, config_of
 from qualiclip.bench.data.index import labelled
+from qualiclip.bench.formats import read_scores, refusal
 from qualiclip.bench.workspace import Workspace
-from tests.conftest import ROOT
+from qualiclip.io import read_json
+from tests.support.commands import ROOT
 from tests.support.fake_releases import RELEASES, N, Release, packed, small
-from tests.support.warm_python import started
-from tests.workflow.test_dag import COPIED, edit
+from tests.support.trees import COPIED, edit
+from tests.support.warm_server import warm_server
 
 SIZE, SHORTER_SIDE = (232, 224), 224  # px; 224 is the least that every method takes
 SIZES = Path(__file__).with_name("sizes.yaml")
 
 
-def used(space: Workspace) -> list[DatasetCard]:
+def used_datasets(workspace: Workspace) -> list[DatasetCard]:
     """Datasets of the scale: those of tables, and those behind training, fits and figures."""
-    c = space.config
-    names = {d.name for d in space.datasets()} | {c.pristine, c.photos, c.gmad, c.fit or c.pristine}
-    return [space.all_datasets[n] for n in sorted(names)]
+    others = (workspace.training_set, workspace.fit_set, workspace.figure_set, workspace.gmad_set)
+    names = {d.name for d in (*workspace.datasets(), *others)}
+    return [workspace.all_datasets[n] for n in sorted(names)]
 
 
 def copy(target: Path) -> None:
@@ -59,16 +62,16 @@ def copy(target: Path) -> None:
         edit(target / f"baselines/{name}.yaml", changes)
 
 
-def archive(card: DatasetCard, mirror: Path, datasets: Path) -> tuple[DatasetCard, Release]:
+def write_release(card: DatasetCard, mirror: Path, datasets: Path) -> tuple[DatasetCard, Release]:
     """Lay a small release of a dataset into the mirror, and its card, in small, into `datasets`."""
-    chosen = next(f.filename for f in card.files if f.extract)
-    release = RELEASES[card.name](chosen)
+    archive = next(f.filename for f in card.files if f.extract)
+    release = RELEASES[card.name](archive)
     files = {n: c if isinstance(c, bytes) else packed(n, c, SIZE) for n, c in release.files.items()}
     for name, content in files.items():
         path = mirror / card.name / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    reduced = small(card, chosen, Release(files, release.rows))
+    reduced = small(card, archive, Release(files, release.rows))
     if card.resize:
         reduced = reduced.model_copy(update={"resize": card.resize.model_copy(update={"shorter_side": SHORTER_SIDE})})
     content = reduced.model_dump(mode="json", exclude_defaults=True)
@@ -76,15 +79,19 @@ def archive(card: DatasetCard, mirror: Path, datasets: Path) -> tuple[DatasetCar
     return reduced, release
 
 
-def publish(methods: list[MethodCard], dataset: DatasetCard, release: Release, mirror: Path, scratch: Path) -> None:
-    """Published scores of a small release: a little of its labels, a little of each method's own."""
-    for name, content in release.files.items():  # labels, out of the archive
+def write_precomputed(
+    methods: list[MethodCard], dataset: DatasetCard, release: Release, mirror: Path, scratch: Path
+) -> None:
+    """Precomputed scores of a small release: a little of its labels, a little of each method's own."""
+    # the labels, out of the archive
+    for name, content in release.files.items():
         members = content if isinstance(content, dict) else {name: content}
         for member, inner in members.items():
             if inner is not None:
                 (scratch / member).parent.mkdir(parents=True, exist_ok=True)
                 (scratch / member).write_bytes(inner)
     labels = labelled(dataset, scratch)
+    # a score file and a file of names for each method
     for k, m in enumerate(methods):
         item, store = m.scores.files[dataset.name], m.scores
         theirs, known = store.mos
@@ -98,51 +105,63 @@ def publish(methods: list[MethodCard], dataset: DatasetCard, release: Release, m
             table.to_csv(path, index=False)
 
 
-def prepare(space: Workspace, tree: Path, mirror: Path, scratch: Path) -> None:
+def prepare(workspace: Workspace, tree: Path, mirror: Path, scratch: Path) -> None:
     """The copy of the tree and the mirror's datasets."""
     copy(tree)
-    published = [m for m in space.methods() if isinstance(m.scores, PrecomputedScores)]
-    for card in used(space):
-        reduced, release = archive(card, mirror, tree / "datasets")
-        if scored := [m for m in published if card.name in m.scores.files]:
-            publish(scored, reduced, release, mirror, scratch / card.name)
+    precomputed = [m for m in workspace.methods() if isinstance(m.scores, PrecomputedScores)]
+    for card in used_datasets(workspace):
+        reduced, release = write_release(card, mirror, tree / "datasets")
+        if scored := [m for m in precomputed if card.name in m.scores.files]:
+            write_precomputed(scored, reduced, release, mirror, scratch / card.name)
 
 
-def not_run(space: Workspace) -> dict[str, str]:
+def not_run(workspace: Workspace) -> dict[str, str]:
     """Method -> why it has no score on any set; a method that has some is not in it."""
     reasons: dict[str, set[str]] = defaultdict(set)
-    for m, d in space.scored():
-        errors = pd.read_csv(space.scores(m, d), keep_default_na=False)["error"]
-        reasons[m.title] |= set(errors) if len(errors) else {""}
+    for m, d in workspace.scored():
+        scores = read_scores(workspace.paths.scores(m.name, d.name))
+        reasons[m.title] |= {refusal(scores)} if refusal(scores) else set(scores["error"])
     return {m: min(why) for m, why in reasons.items() if "" not in why}
 
 
-def shown(space: Workspace) -> list[str]:
+def faults(workspace: Workspace) -> list[str]:
     """What is wrong with the outputs; empty where all is there, with the banner."""
-    wanted = [space.report, *map(space.table, space.all_tables.values()), *map(space.figure, space.figures())]
-    wrong = [f"{p} is missing" for p in wanted if not p.is_file()]
-    wrong += [f"figure not drawn: {title} ({why})" for title, why in space.figures_left_out().items()]
-    for p in wanted:
+    paths = workspace.paths
+    expected = [paths.report, *map(paths.table, workspace.all_tables)]
+    expected += [paths.figure(f.name) for f in workspace.figures()]
+    out = [f"{p} is missing" for p in expected if not p.is_file()]
+    out += [f"figure not drawn: {title} ({why})" for title, why in workspace.figures_left_out().items()]
+    for p in expected:
         if p.suffix in (".md", ".html") and p.is_file() and "numbers mean nothing" not in p.read_text():
-            wrong.append(f"{p} does not say that its numbers mean nothing")
-    return wrong
+            out.append(f"{p} does not say that its numbers mean nothing")
+    return out
 
 
-def summary(space: Workspace, spent: Path) -> bool:
+def cost_of_jobs(workspace: Workspace) -> pd.DataFrame:
+    """Folder of results -> number of jobs, their CPU seconds and their largest memory, from the records they left."""
+    rows = []
+    for path in workspace.paths.root.rglob("*.provenance.json"):
+        facts = read_json(path)
+        if "cpu_seconds" in facts:
+            folder = path.relative_to(workspace.paths.root).parts[0]
+            rows.append((folder, facts["cpu_seconds"], facts["peak_memory_mb"]))
+    table = pd.DataFrame(rows, columns=["folder", "seconds", "memory"]).groupby("folder")
+    columns = {"jobs": ("seconds", "count"), "seconds": ("seconds", "sum"), "memory": ("memory", "max")}
+    return table.agg(**columns).sort_values("seconds", ascending=False)
+
+
+def summary(workspace: Workspace) -> bool:
     """Print what took how long, what was not run and why; whether everything else is there."""
-    if spent.is_file():
-        seconds = pd.read_csv(spent, sep="\t", names=["program", "seconds"])
-        seconds["program"] = seconds["program"].str.rpartition(".")[2]
-        found = seconds.groupby("program")["seconds"].agg(["count", "sum"]).sort_values("sum", ascending=False)
-        for program, (count, total) in found.iterrows():
-            print(f"  {program:12s} {count:5.0f} jobs {total:7.0f} s of CPU")
-    wrong = shown(space)
-    print(f"tables {len(space.all_tables)}, figures {len(space.figures())}, methods {len(space.methods())}")
+    for row in cost_of_jobs(workspace).itertuples():
+        print(f"  {row.Index:12s} {row.jobs:5.0f} jobs {row.seconds:7.0f} s of CPU, at most {row.memory:.0f} MB")
+    wrong = faults(workspace)
+    counts = {"tables": workspace.all_tables, "figures": workspace.figures(), "methods": workspace.methods()}
+    print(", ".join(f"{name} {len(cards)}" for name, cards in counts.items()))
     if not wrong:
         print("not run:")
-        for title, why in sorted(not_run(space).items()):
-            print(f"{title}: {why.removeprefix('not run: ')}")
-    print("\n".join(wrong) or f"open {(space.root / 'report.html').resolve()}")
+        for title, why in sorted(not_run(workspace).items()):
+            print(f"{title}: {why}")
+    print("\n".join(wrong) or f"open {workspace.paths.report.resolve()}")
     return not wrong
 
 
@@ -152,22 +171,24 @@ def main() -> None:
         "--work", type=Path, default=ROOT / "build/rehearsal", help="some 13 GB; a rehearsal that was stopped goes on"
     )
     parser.add_argument("--cores", type=int, default=2)
-    Workspace.add_arguments(parser)
+    add_config_argument(parser)
     parser.set_defaults(config=["scale=paper"])
     args = parser.parse_args()
     work = args.work.resolve()
     tree, mirror, start = work / "tree", work / "mirror", time.monotonic()
 
-    def passed(what: str) -> None:
-        print(f"[{(time.monotonic() - start) / 60:5.1f} min] {what}", flush=True)
+    def passed(step: str) -> None:
+        print(f"[{(time.monotonic() - start) / 60:5.1f} min] {step}", flush=True)
 
+    # the tree, and a mirror of its datasets
     with chdir(ROOT):
-        space = Workspace.from_arguments(args)
-        prepare(space, tree, mirror, work / "labels")
-    passed(f"archives of {len(used(space))} datasets")
+        workspace = Workspace(config_of(args))
+        prepare(workspace, tree, mirror, work / "labels")
+    passed(f"archives of {len(used_datasets(workspace))} datasets")
+    # weights
     environment = {
         **os.environ,
-        "PATH": os.pathsep.join([str(work / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "TORCH_HOME": str(work / "cache/torch"),
         "HF_HOME": str(work / "cache/huggingface"),
         "HF_HUB_OFFLINE": "1",
@@ -179,18 +200,19 @@ def main() -> None:
     with (work / "weights.log").open("w") as log:
         if subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False).returncode:
             sys.exit(f"error: no weights, see {work / 'weights.log'}")
-    passed(f"weights of {len(space.methods())} methods")
-    server = ("-m", "tests.rehearsal.python", str(mirror))
-    with started(work, *server, environment=environment), (work / "snakemake.log").open("w") as log:
+    passed(f"weights of {len(workspace.methods())} methods")
+    # the run: its jobs are done by a Python that is prepared for them
+    (work / "warm").unlink(missing_ok=True)  # of a rehearsal that was killed
+    server = warm_server(work / "warm", "-m", "tests.rehearsal.python", str(mirror), environment=environment)
+    with server as (_, changes), (work / "snakemake.log").open("w") as log:
         snakemake = str(Path(sys.executable).with_name("snakemake"))
-        said = [f"mirror={mirror}", "device=cpu", *args.config]
         command = [snakemake, "--cores", str(args.cores), "--keep-going", "--rerun-incomplete", "--nolock", "all"]
         command += ["--scheduler-subsample", "16"]  # else each job looks at the inputs of all that are ready
-        command += ["--config", *said]
-        done = subprocess.run(command, cwd=tree, env=environment, stdout=log, stderr=log, check=False)
+        command += ["--config", f"mirror={mirror}", "device=cpu", *args.config]
+        done = subprocess.run(command, cwd=tree, env=environment | changes, stdout=log, stderr=log, check=False)
     passed(f"snakemake ended with {done.returncode}, see {work / 'snakemake.log'}")
     with chdir(tree):
-        complete = summary(Workspace.from_arguments(args), work / "python.tsv")
+        complete = summary(Workspace(config_of(args)))
     sys.exit(done.returncode or not complete)
 
 

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from qualiclip.bench.cards.base import METHODS, load_function
 from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.cards.scale import load_config
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.bench.workspace import Workspace
@@ -169,11 +170,11 @@ def maker(file: str) -> Callable[[Path], None] | None:
     return None
 
 
-def open_clips(space: Workspace) -> dict[str, str]:
+def open_clips(workspace: Workspace) -> dict[str, str]:
     """File of the mirror -> open_clip model that a variant starts from."""
     out = {}
-    for variant in space.trained():
-        c = space.config.variant(variant)
+    for variant in workspace.variants():
+        c = workspace.config.variant(variant)
         if c.pretrained:
             hub = open_clip.get_pretrained_cfg(c.encoder.removesuffix("-quickgelu"), c.pretrained)["hf_hub"]
             out[f"timm/{hub.strip('/').rpartition('/')[2]}.safetensors"] = c.encoder
@@ -207,8 +208,8 @@ def shrink() -> None:
     niqe_arch.ilniqe.__defaults__ = (False, 84, 84)  # it does not enlarge the image; sides of its blocks, px
 
 
-def _crop(how: Callable, side: int, x: Tensor, crop_size: int, crop_num: int) -> Tensor:
-    return how(x, crop_size=side, crop_num=crop_num)
+def _crop(crop: Callable, side: int, x: Tensor, crop_size: int, crop_num: int) -> Tensor:
+    return crop(x, crop_size=side, crop_num=crop_num)
 
 
 def _sized(create_model: Callable, name: str, *args, **options) -> nn.Module:
@@ -262,23 +263,23 @@ def built(card: MethodCard, mirror: Path) -> None:
             print(f"  {card.name}: {e}", flush=True)
 
 
-def make(mirror: Path, space: Workspace) -> None:
+def make(mirror: Path, workspace: Workspace) -> None:
     """All weights of a run. Raises AssertionError for a card whose `weights` are not what pyiqa asks for."""
     shrink()
-    for file, encoder in open_clips(space).items():
+    for file, encoder in open_clips(workspace).items():
         write(file, mirror, lambda path, encoder=encoder: open_clip_weights(encoder, path))
-    for card in space.methods():
+    for card in workspace.methods():
         for file in card.weights:
-            if how := maker(file):
-                write(file, mirror, how)
+            if write_file := maker(file):
+                write(file, mirror, write_file)
     pin_clip(mirror)
     Path(download_util.DEFAULT_CACHE_DIR).mkdir(parents=True, exist_ok=True)  # LIQE keeps its prompts there
     archs._lazy_import_arch("all of them")  # so that every one that loads weights is patched
-    for card in space.methods():
+    for card in workspace.methods():
         if card.pyiqa and card.weights and any(not (mirror / f).exists() for f in card.weights):
             built(card, mirror)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    make(Path(sys.argv[1]), Workspace.load({"scale": "paper"}))
+    make(Path(sys.argv[1]), Workspace(load_config({"scale": "paper"})))

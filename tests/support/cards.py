@@ -24,7 +24,7 @@ def method_card(name: str = "m", **keys: Any) -> MethodCard:
 
 
 def dataset_card(count: int | None = None, labels: dict[str, Any] | None = None, **keys: Any) -> DatasetCard:
-    """"My set", whose labels lie between 0 and 1. labels: changes of their part."""
+    """ "My set", whose labels lie between 0 and 1. labels: changes of their part."""
     base = {"title": "My set", "family": "authentic", "citation": "", "license": "", "folder": "x"}
     base |= {"images": {"count": count}, "labels": {"file": "x", "range": (0, 1)} | (labels or {})}
     return DatasetCard(**{"name": "myset", "path": Path("myset.yaml"), **base, **keys})

@@ -44,8 +44,8 @@ def picture(name: str, size: tuple[int, int] = (12, 8)) -> bytes:
     soft = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
     noisy = np.asarray(soft, float) + rng.uniform(0, 30) * rng.standard_normal((*size[::-1], 3))
     out = io.BytesIO()
-    kind = {"jpg": "JPEG", "bmp": "BMP", "png": "PNG"}[name.rsplit(".", 1)[1].lower()]
-    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(out, kind)
+    form = {"jpg": "JPEG", "bmp": "BMP", "png": "PNG"}[name.rsplit(".", 1)[1].lower()]
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(out, form)
     return out.getvalue()
 
 
@@ -57,9 +57,9 @@ def csv(*rows: str, bom: bool = False) -> bytes:
     return ("\n".join(rows) + "\n").encode("utf-8-sig" if bom else "utf-8")
 
 
-def xlsx(table: pd.DataFrame, **how) -> bytes:
+def xlsx(table: pd.DataFrame, **options) -> bytes:
     out = io.BytesIO()
-    table.to_excel(out, index=False, **how)
+    table.to_excel(out, index=False, **options)
     return out.getvalue()
 
 
@@ -90,7 +90,7 @@ def packed(name: str, members: dict[str, bytes | None], size: tuple[int, int] = 
     return gzip.compress(out.getvalue(), mtime=0) if name.endswith("gz") else out.getvalue()
 
 
-def published(flat: bool = False) -> dict[str, bytes]:
+def split_files(flat: bool = False) -> dict[str, bytes]:
     """Split files for N images: padded rows of ten splits, or one flat row."""
     rng, parts = np.random.default_rng(0), ([], [], [])
     for _ in range(10):
@@ -109,28 +109,28 @@ def koniq10k(archive: str) -> Release:
     names = [f"{i}00{i}.jpg" for i in range(N)]
     rows = [f"{n},0,0,1,0,0,100,{40 + i},0.5,{'test' if i > 1 else 'training'}" for i, n in enumerate(names)]
     top = "koniq10k/" if archive.endswith("tgz") else ""
-    held = pictures(f"{top}1024x768", names) | (pictures(f"{top}512x384", names) if top else {})
+    members = pictures(f"{top}1024x768", names) | (pictures(f"{top}512x384", names) if top else {})
     labels = csv("image_name,c1,c2,c3,c4,c5,c_total,MOS,SD,set", *rows)
-    files = {archive: held, "koniq10k_distributions_sets.csv": labels, **published()}
+    files = {archive: members, "koniq10k_distributions_sets.csv": labels, **split_files()}
     return Release(files, {"1024x768/3003.jpg": {"mos": 43, "std": 0.5}})
 
 
 def clive(archive: str) -> Release:
     names = [f"t{i}.bmp" for i in range(1, 8)] + [f"{100 + i}.{'bmp' if i % 2 else 'JPG'}" for i in range(N)]
     top = "LIVEC" if archive.endswith("tgz") else "ChallengeDB_release"
-    held = pictures(f"{top}/Images", [n.lower() for n in names[7:]])
-    held |= pictures(f"{top}/Images/trainingImages", names[:7])
-    held[f"{top}/Data/AllImages_release.mat"] = mat(AllImages_release=cells(names))
-    held[f"{top}/Data/AllMOS_release.mat"] = mat(AllMOS_release=np.arange(N + 7.0)[None])
-    held[f"{top}/Data/AllStdDev_release.mat"] = mat(AllStdDev_release=np.full((1, N + 7), 20.0))
-    return Release({archive: held, **published()}, {"Images/102.jpg": {"mos": 9, "std": 20}})
+    members = pictures(f"{top}/Images", [n.lower() for n in names[7:]])
+    members |= pictures(f"{top}/Images/trainingImages", names[:7])
+    members[f"{top}/Data/AllImages_release.mat"] = mat(AllImages_release=cells(names))
+    members[f"{top}/Data/AllMOS_release.mat"] = mat(AllMOS_release=np.arange(N + 7.0)[None])
+    members[f"{top}/Data/AllStdDev_release.mat"] = mat(AllStdDev_release=np.full((1, N + 7), 20.0))
+    return Release({archive: members, **split_files()}, {"Images/102.jpg": {"mos": 9, "std": 20}})
 
 
 def flive(archive: str) -> Release:
     names = ["EE371R/a b.jpg", "blur_dataset/m.JPG", *(f"voc_emotic_ava/AVA__{i}.jpg" for i in range(N - 2))]
     top = "FLIVE_Database/database" if archive.endswith("tgz") else "database"
     labels = csv("name,mos", *(f"{n},{70 + i}" for i, n in enumerate(names)))
-    files = {archive: pictures(top, names), "labels_image.csv": labels, **published(flat=True)}
+    files = {archive: pictures(top, names), "labels_image.csv": labels, **split_files(flat=True)}
     return Release(files, {"EE371R/a b.jpg": {"mos": 70}, "blur_dataset/m.JPG": {"mos": 71}})
 
 
@@ -138,8 +138,10 @@ def spaq(archive: str) -> Release:
     names = [f"{i:05d}.jpg" for i in range(1, N + 1)]
     top = "SPAQ/" if archive.endswith("tgz") else ""
     table = pd.DataFrame({"Image name": names, "MOS": 8.0 * np.arange(1, N + 1), "Brightness": 1.0})
-    held = pictures(f"{top}TestImage", names) | {f"{top}Annotations/MOS and Image attribute scores.xlsx": xlsx(table)}
-    return Release({archive: held, **published()}, {"TestImage/00002.jpg": {"mos": 16}})
+    members = pictures(f"{top}TestImage", names) | {
+        f"{top}Annotations/MOS and Image attribute scores.xlsx": xlsx(table)
+    }
+    return Release({archive: members, **split_files()}, {"TestImage/00002.jpg": {"mos": 16}})
 
 
 def cviu(archive: str) -> Release:
@@ -151,11 +153,11 @@ def cviu(archive: str) -> Release:
 def pipal(archive: str) -> Release:
     names = [f"A000{r}_00_0{i}.bmp" for r in range(6) for i in range(2)]
     top, images = ("PIPAL/", "Dist_Imgs") if archive.endswith("tar") else ("", "Train_Dist")
-    held = pictures(f"{top}{images}", names)
+    members = pictures(f"{top}{images}", names)
     for r in range(6):
         lines = [f"{n},{1400 + i}.5" for i, n in enumerate(names) if n.startswith(f"A000{r}")]
-        held[f"{top}Train_Label/A000{r}.txt"] = csv(*lines)
-    return Release({archive: held}, {"A0003_00_01.bmp": {"mos": 1407.5, "ref": "A0003"}})
+        members[f"{top}Train_Label/A000{r}.txt"] = csv(*lines)
+    return Release({archive: members}, {"A0003_00_01.bmp": {"mos": 1407.5, "ref": "A0003"}})
 
 
 def agiqa1k(archive: str) -> Release:
@@ -164,51 +166,51 @@ def agiqa1k(archive: str) -> Release:
     table = pd.DataFrame(
         {"Image": rows, "Prompt": [f"bird {i // 2 % 6} " for i in range(N + 2)], "MOS": np.arange(N + 2) / 3}
     )
-    held = pictures("file", [*names, "dreamStudio_8_9_1_1.jpg"])
-    return Release({archive: held, "AIGC_MOS_Zscore.xlsx": xlsx(table)}, {names[3]: {"mos": 1, "group": "bird 1"}})
+    members = pictures("file", [*names, "dreamStudio_8_9_1_1.jpg"])
+    return Release({archive: members, "AIGC_MOS_Zscore.xlsx": xlsx(table)}, {names[3]: {"mos": 1, "group": "bird 1"}})
 
 
 def agiqa3k(archive: str) -> Release:
     names = [f"{m}_normal_00{i}.jpg" for m in ("AttnGAN", "sd1.5") for i in range(6)]
     rows = [f"{n},a tray of {n[-5]},,,,{i / 4},0.2,1,0.5" for i, n in enumerate(names)]
     labels = csv("name,prompt,adj1,adj2,style,mos_quality,std_quality,mos_align,std_align", *rows)
-    wanted = {"AGIQA-3K/sd1.5_normal_001.jpg": {"mos": 1.75, "std": 0.2, "group": "a tray of 1"}}
-    return Release({archive: pictures("AGIQA-3K", names), "data.csv": labels}, wanted)
+    rows_of_index = {"AGIQA-3K/sd1.5_normal_001.jpg": {"mos": 1.75, "std": 0.2, "group": "a tray of 1"}}
+    return Release({archive: pictures("AGIQA-3K", names), "data.csv": labels}, rows_of_index)
 
 
 def kadid10k(archive: str) -> Release:
     names = [f"I0{r}_0{t}_01.png" for r in range(1, 7) for t in (1, 2)]
     labels = csv("dist_img,ref_img,dmos,var", *(f"{n},{n[:3]}.png,{1 + i / 4},0.5" for i, n in enumerate(names)))
-    held = pictures("kadid10k/images", [*names, "I01.png"]) | {"kadid10k/dmos.csv": labels}
-    return Release({archive: held}, {"I02_01_01.png": {"mos": 1.5, "ref": "I02.png"}})
+    members = pictures("kadid10k/images", [*names, "I01.png"]) | {"kadid10k/dmos.csv": labels}
+    return Release({archive: members}, {"I02_01_01.png": {"mos": 1.5, "ref": "I02.png"}})
 
 
 def tid2013(archive: str) -> Release:
     names = [f"I0{r}_0{t}_1.bmp" for r in range(1, 7) for t in (1, 2)]
-    held = pictures("tid2013/distorted_images", [n.replace("I", "i").upper() for n in names[:5]] + names[5:])
-    held |= pictures("tid2013/reference_images", ["I01.BMP"])
+    members = pictures("tid2013/distorted_images", [n.replace("I", "i").upper() for n in names[:5]] + names[5:])
+    members |= pictures("tid2013/reference_images", ["I01.BMP"])
     lines = [f"{5 + i / 4:.5f} {n if i % 2 else n.replace('I', 'i')}" for i, n in enumerate(names)]
-    held["tid2013/mos_with_names.txt"] = csv(*lines).replace(b"\n", b"\r\n")
-    return Release({archive: held}, {"I02_01_1.BMP": {"mos": 5.5, "ref": "I02"}})
+    members["tid2013/mos_with_names.txt"] = csv(*lines).replace(b"\n", b"\r\n")
+    return Release({archive: members}, {"I02_01_1.BMP": {"mos": 5.5, "ref": "I02"}})
 
 
 def csiq(archive: str) -> Release:
-    refs, kinds = ["1600", "boston", "foxy", "rushmore"], {"noise": "AWGN", "jpeg 2000": "jpeg2000", "fnoise": "fnoise"}
-    rows = list(product(refs, kinds, (1,)))
-    names = [f"{r}.{kinds[k]}.{level}.png" for r, k, level in rows]
+    refs, types = ["1600", "boston", "foxy", "rushmore"], {"noise": "AWGN", "jpeg 2000": "jpeg2000", "fnoise": "fnoise"}
+    rows = list(product(refs, types, (1,)))
+    names = [f"{r}.{types[k]}.{level}.png" for r, k, level in rows]
     dmos = [i / 20 for i in range(N)]
     if archive.endswith("tgz"):
-        held = pictures("CSIQ/dst_imgs", names) | pictures("CSIQ/src_imgs", ["1600.png"])
-        held["CSIQ/csiq_label.txt"] = csv(*(f"{n}\t{d}" for n, d in zip(names, dmos, strict=True)))
+        members = pictures("CSIQ/dst_imgs", names) | pictures("CSIQ/src_imgs", ["1600.png"])
+        members["CSIQ/csiq_label.txt"] = csv(*(f"{n}\t{d}" for n, d in zip(names, dmos, strict=True)))
     else:
-        held = dict.fromkeys(f"dst_imgs/{n.split('.')[1].lower()}/{n}" for n in names)
+        members = dict.fromkeys(f"dst_imgs/{n.split('.')[1].lower()}/{n}" for n in names)
         columns = ["image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos"]
         table = pd.DataFrame(
             [(int(r) if r.isdigit() else r, 1, k, level, 0.1, d) for (r, k, level), d in zip(rows, dmos, strict=True)],
             columns=columns,
         )
-        held["csiq.DMOS.xlsx"] = xlsx(table, sheet_name="all_by_image", startrow=3, startcol=3)
-    return Release({archive: held}, {"1600.jpeg2000.1.png": {"mos": 0.05, "ref": "1600"}})
+        members["csiq.DMOS.xlsx"] = xlsx(table, sheet_name="all_by_image", startrow=3, startcol=3)
+    return Release({archive: members}, {"1600.jpeg2000.1.png": {"mos": 0.05, "ref": "1600"}})
 
 
 def live(archive: str) -> Release:
@@ -218,35 +220,37 @@ def live(archive: str) -> Release:
     kept = range(folders["jp2k"] - 2, folders["jp2k"] + N - 2)  # the others count as originals, for a small archive
     original = np.ones((1, len(names)))
     original[0, kept] = 0
-    held = pictures(top, [names[i] for i in kept]) | pictures(f"{top}/refimgs", ["bikes.bmp"])
-    held[f"{top}/dmos.mat"] = mat(dmos=np.linspace(0, 98.1, len(names))[None], orgs=original)
+    members = pictures(top, [names[i] for i in kept]) | pictures(f"{top}/refimgs", ["bikes.bmp"])
+    members[f"{top}/dmos.mat"] = mat(dmos=np.linspace(0, 98.1, len(names))[None], orgs=original)
     references = np.array([[f"ref{i % 29}.bmp" for i in range(len(names))]], object)
-    held[f"{top}/refnames_all.mat"] = mat(refnames_all=references)
-    wanted = {"jpeg/img1.bmp": {"mos": 22.7, "ref": f"ref{227 % 29}.bmp"}}
-    return Release({archive: held}, wanted)
+    members[f"{top}/refnames_all.mat"] = mat(refnames_all=references)
+    rows_of_index = {"jpeg/img1.bmp": {"mos": 22.7, "ref": f"ref{227 % 29}.bmp"}}
+    return Release({archive: members}, rows_of_index)
 
 
 def biq2021(archive: str) -> Release:
     names = [f"ss0{1 + i % 3} ({i}).jpg" for i in range(N)]
     top = "BIQ2021-62c7b40c036b68ee280626409699aa5c1a37fe57"
-    held = pictures(f"{top}/Images", [n.replace("jpg", "JPG") if "9" in n else n for n in names])
+    members = pictures(f"{top}/Images", [n.replace("jpg", "JPG") if "9" in n else n for n in names])
     rows = [f"{n},{i / 20}" for i, n in enumerate(names)]
-    held[f"{top}/Train (Images and MOS).csv"] = csv("Image Name,MOS,,", *(f"{r},," for r in rows[:2]), ",,,")
-    held[f"{top}/Test (Images and MOS).csv"] = csv("Image Name,MOS", *rows[2:], bom=True)
-    held[f"{top}/Train.csv"] = csv("Image Name,MOS", *rows)
-    return Release({archive: held}, {"ss01 (9).JPG": {"mos": 0.45, "split_official": "test"}})
+    members[f"{top}/Train (Images and MOS).csv"] = csv("Image Name,MOS,,", *(f"{r},," for r in rows[:2]), ",,,")
+    members[f"{top}/Test (Images and MOS).csv"] = csv("Image Name,MOS", *rows[2:], bom=True)
+    members[f"{top}/Train.csv"] = csv("Image Name,MOS", *rows)
+    return Release({archive: members}, {"ss01 (9).JPG": {"mos": 0.45, "split_official": "test"}})
 
 
 def kadis700k(archive: str) -> Release:
-    held = pictures("kadis700k/ref_imgs", [f"{i}.png" for i in range(N)]) | pictures("kadis700k/dist_imgs", ["x.png"])
-    return Release({archive: held}, {"ref_imgs/3.png": {"width": 12}})
+    members = pictures("kadis700k/ref_imgs", [f"{i}.png" for i in range(N)]) | pictures(
+        "kadis700k/dist_imgs", ["x.png"]
+    )
+    return Release({archive: members}, {"ref_imgs/3.png": {"width": 12}})
 
 
 def bsds500(archive: str) -> Release:
     top = "BSDS500-a04b7c6c3a9f0ace74bf205c72a43d32e1c72722/BSDS500/data"
     names = [f"{part}/{i}.jpg" for part in ("train", "test") for i in range(6)]
-    held = pictures(f"{top}/images", names) | {f"{top}/images/train/Thumbs.db": b"x"} | pictures(top, ["y.jpg"])
-    return Release({archive: held}, {"train/1.jpg": {"height": 8}, "test/1.jpg": {"width": 12}})
+    members = pictures(f"{top}/images", names) | {f"{top}/images/train/Thumbs.db": b"x"} | pictures(top, ["y.jpg"])
+    return Release({archive: members}, {"train/1.jpg": {"height": 8}, "test/1.jpg": {"width": 12}})
 
 
 def waterloo(archive: str) -> Release:
@@ -266,11 +270,15 @@ def small(card: DatasetCard, archive: str, release: Release, base: str | None = 
     to its SHA-256 but archives that are not packed yet.
     """
     chosen = next(f for f in card.files if f.filename == archive)
-    files = [_placed(f, release, base) for f in card.files if f == chosen or not f.either or f.either != chosen.either]
+    files = [
+        _placed(f, release, base)
+        for f in card.files
+        if f == chosen or not f.alternative or f.alternative != chosen.alternative
+    ]
     splits = card.splits
-    for kind, counts in (("published", COUNTS), ("official", OFFICIAL)):
-        if splits and getattr(splits, kind):
-            splits = splits.model_copy(update={kind: getattr(splits, kind).model_copy(update={"counts": counts})})
+    for use, counts in (("files", COUNTS), ("column", OFFICIAL)):
+        if splits and getattr(splits, use):
+            splits = splits.model_copy(update={use: getattr(splits, use).model_copy(update={"counts": counts})})
     images = card.images.model_copy(update={"count": N})
     return card.model_copy(update={"files": files, "images": images, "splits": splits})
 

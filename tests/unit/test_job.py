@@ -48,7 +48,7 @@ def test_a_defect_keeps_its_traceback(tmp_path):
 
 def test_arguments_are_shared_and_can_be_changed():
     parser = job.parser("d", "method", "--index", "--checkpoint", "--out", checkpoint={"required": True})
-    words = "m.yaml --index i.csv --checkpoint c --out o.csv".split()
+    words = ["m.yaml", "--index", "i.csv", "--checkpoint", "c", "--out", "o.csv"]
     assert str(parser.parse_args(words).checkpoint) == "c"
     with pytest.raises(SystemExit):
         parser.parse_args([w for w in words if w not in ("--checkpoint", "c")])

@@ -1,23 +1,29 @@
-"""The parts of the rehearsal that take seconds: its archives and cards, and its Python."""
+"""The parts of the rehearsal that take seconds: its archives and cards, and what it says in the end."""
 
 from __future__ import annotations
 
-import subprocess
 from contextlib import chdir
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from qualiclip.bench.cards.base import DATASETS, METHODS, read_card, read_yaml
+from qualiclip.bench import provenance
+from qualiclip.bench.cards.base import DATASETS, METHODS, read_card, read_cards, read_yaml
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard, PrecomputedScores
+from qualiclip.bench.cards.scale import load_config
 from qualiclip.bench.data import fetch, index
+from qualiclip.bench.formats import unscored, write_csv
 from qualiclip.bench.score import precomputed
 from qualiclip.bench.workspace import Workspace
-from tests.conftest import ROOT
+from qualiclip.io import write_text
 from tests.rehearsal import __main__ as rehearsal
-from tests.support import warm_python as quick
+from tests.support.cards import dataset_card, figure_card, method_card, table_card
+from tests.support.commands import ROOT
 from tests.support.fake_releases import RELEASES, N
+from tests.support.results import EVERYTHING, with_results
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +31,7 @@ def prepared(tmp_path_factory) -> Path:
     """The copy of the tree and the mirror, without weights."""
     root = tmp_path_factory.mktemp("rehearsal")
     with chdir(ROOT):
-        rehearsal.prepare(Workspace.load({"scale": "paper"}), root / "tree", root / "mirror", root / "labels")
+        rehearsal.prepare(Workspace(load_config({"scale": "paper"})), root / "tree", root / "mirror", root / "labels")
     return root
 
 
@@ -44,8 +50,7 @@ def test_an_archive_of_the_mirror_becomes_an_index(prepared, name):
         assert table["mos"].nunique() > 5
         columns = [c for c in table if c.startswith("split_")]
         assert columns and (table[columns] == "test").any().all()
-    for path in sorted((ROOT / METHODS).glob("*.yaml")):
-        method = read_card(MethodCard, path)
+    for method in read_cards(MethodCard, ROOT / METHODS).values():
         if isinstance(method.scores, PrecomputedScores) and name in method.scores.files:
             scores = precomputed.build(method, name, table, prepared / "mirror", None)
             assert scores["score"].nunique() > 5 and not scores["error"].any()
@@ -59,40 +64,53 @@ def test_the_config_is_the_papers_but_for_sizes(prepared):
     sizes = sizes["config"]
     assert {k: v for k, v in ours.items() if k not in sizes} == {k: v for k, v in real.items() if k not in sizes}
     with chdir(prepared / "tree"):
-        small = Workspace.load({"scale": "paper"})
-        assert {small.config.variant(v).total_steps(N) for v in small.trained()} == {0, 1}
+        small = Workspace(load_config({"scale": "paper"}))
+        assert {small.config.variant(v).total_steps(N) for v in small.variants()} == {0, 1}
+        assert "numbers mean nothing" in small.config.banner
     with chdir(ROOT):
-        assert small.trained() == Workspace.load({"scale": "paper"}).trained()
+        whole = Workspace(load_config({"scale": "paper"}))
+    assert small.variants() == whole.variants() and whole.config.banner is None
+    assert [m.name for m in small.methods()] == [m.name for m in whole.methods()]
 
 
-@pytest.fixture
-def program(tmp_path):
-    """The prepared `python`, at a server that has imported nothing."""
-    code = "import sys; from pathlib import Path; from tests.support.warm_python import serve; serve(Path(sys.argv[1]))"
-    with quick.started(tmp_path, "-c", code) as folder:
-        yield folder / "python"
+# What it says in the end.
 
 
-def test_its_python_runs_modules_as_python_does(program, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "import os, sys\n"
-        "print(sys.argv[1:], os.getcwd(), os.environ['SAID'], __name__, sys.stdin.read())\n"
-        "print('beside', file=sys.stderr)\n"
-        "if sys.argv[1] == 'stop': sys.exit('stopped')\n"
-        "if sys.argv[1] == 'raise': raise ValueError('raised')\n"
-        "if sys.argv[1] == 'kill': os.kill(os.getpid(), 9)\n"
-    )
+def test_methods_without_any_score_are_reported_with_the_reason(tmp_path):
+    mos = np.arange(20.0) / 20
+    scored = [(method_card("a"), mos), (method_card("b"), "its weights are gone")]
+    workspace = with_results(tmp_path, scored, mos, dataset_card(20))
+    workspace.all_tables = {"t": table_card(**EVERYTHING)}
+    assert rehearsal.not_run(workspace) == {"B": "its weights are gone"}
+    index = pd.read_csv(workspace.paths.index("myset"))
+    failed = unscored(index, np.full(20, "too dark"))
+    write_csv(failed, workspace.paths.scores("a", "myset"))
+    assert rehearsal.not_run(workspace) == {"A": "too dark", "B": "its weights are gone"}
 
-    def run(word: str) -> subprocess.CompletedProcess[str]:
-        command = [program, "-m", "mine", word]
-        return subprocess.run(
-            command, cwd=tmp_path, env={"SAID": "word"}, input="in", capture_output=True, text=True, check=False
-        )
 
-    good = run("go")
-    assert (good.returncode, good.stderr) == (0, "beside\n")
-    assert good.stdout == f"['go'] {tmp_path} word __main__ in\n"
-    assert run("stop").returncode == 1 and "stopped" in run("stop").stderr
-    assert run("raise").returncode == 1 and "ValueError: raised" in run("raise").stderr
-    assert run("kill").returncode == 137
-    assert (tmp_path / "python.tsv").read_text().count("mine\t") == 5, "CPU seconds of each but the killed"
+def test_outputs_that_are_missing_or_without_the_banner_are_reported(tmp_path):
+    workspace = with_results(tmp_path, [], np.arange(20.0), dataset_card(20))
+    workspace.all_tables = {"t": table_card(), "u": table_card()}
+    workspace.all_figures = {"f": figure_card("gmad", title="left out", methods=["nobody"])}
+    write_text(workspace.paths.table("t"), "a table")
+    write_text(workspace.paths.report, "numbers mean nothing")
+    assert rehearsal.faults(workspace) == [
+        f"{workspace.paths.table('u')} is missing",
+        "figure not drawn: left out (this run has no method nobody)",
+        f"{workspace.paths.table('t')} does not say that its numbers mean nothing",
+    ]
+    write_text(workspace.paths.table("t"), "numbers mean nothing")
+    write_text(workspace.paths.table("u"), "numbers mean nothing")
+    workspace.all_figures = {}
+    assert rehearsal.faults(workspace) == []
+
+
+def test_the_cost_of_jobs_comes_from_their_records(tmp_path):
+    workspace = with_results(tmp_path, [], np.arange(20.0), dataset_card(20))
+    for name, seconds, memory in (("a", 2.0, 100), ("b", 3.0, 80)):
+        out = workspace.paths.scores(name, "myset")
+        out.parent.mkdir(parents=True)
+        provenance.record(out, cpu_seconds=seconds, peak_memory_mb=memory)
+    provenance.record(workspace.paths.index("myset"), scale="paper")
+    cost = rehearsal.cost_of_jobs(workspace)
+    assert cost.to_dict("index") == {"scores": {"jobs": 2, "seconds": 5.0, "memory": 100}}

@@ -74,9 +74,9 @@ def test_what_is_no_module_of_the_package_is_refused():
 
 
 def test_the_libraries_behind_a_job():
-    found = libraries(SCORE)
-    assert {"torch", "pyiqa", "pandas"} <= set(found)
-    assert not [name for name in found if name.split(".")[0] in ("qualiclip", "os", "json", "__future__")]
+    names = libraries(SCORE)
+    assert {"torch", "pyiqa", "pandas"} <= set(names)
+    assert not [name for name in names if name.split(".")[0] in ("qualiclip", "os", "json", "__future__")]
 
 
 BOOKKEEPING = ["cards.schemas", "workspace", "data.fetch", "data.index", "metrics.correlate", "metrics.significance"]
@@ -89,6 +89,8 @@ def test_bookkeeping_never_imports_torch(module):
     assert not imports_torch(f"qualiclip.bench.{module}")
 
 
-@pytest.mark.parametrize("module", ["qualiclip.config", "qualiclip.bench.methods.contract"])
-def test_what_rules_and_users_import_is_light(module):
+@pytest.mark.parametrize(
+    "module", ["qualiclip.config", "qualiclip.bench.methods.contract", "qualiclip.timing.correlations"]
+)
+def test_what_else_needs_no_torch(module):
     assert not imports_torch(module)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from qualiclip.bench import warm
-from tests.support.commands import environment
+from tests.support.commands import ROOT, environment
 from tests.support.warm_server import warm_server
 
 JOB = """
@@ -226,3 +226,34 @@ def test_a_run_starts_a_server_unless_there_is_one(tmp_path):
     named = {**environment(), warm.SOCKET: "/named"}
     done = subprocess.run([sys.executable, "-c", code], env=named, capture_output=True, text=True, check=False)
     assert done.stdout == "/named\n"
+
+
+NO_GPU_ASKED_FOR = """
+import importlib, re, sys, torch
+from pathlib import Path
+from qualiclip.bench.sources import libraries
+
+def refused(*_):
+    raise AssertionError("it asks for a GPU")
+
+torch._C._cuda_getDeviceCount = torch.cuda._device_count_nvml = torch.cuda._lazy_init = refused
+rules = "".join(p.read_text() for p in Path("workflow/rules").glob("*.smk"))
+jobs = set(re.findall(r"-m (qualiclip[.\\w]+)", rules))
+for name in {name for job in jobs for name in libraries(job)}:
+    importlib.import_module(name)
+print(len(jobs))
+"""
+
+
+def test_libraries_ask_for_no_gpu_when_they_are_imported():
+    """A process that has asked for one leaves forks that cannot use it."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_GPU_ASKED_FOR],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.workflow.test_dag import copy_tree, jobs, snakemake
+from qualiclip.bench.formats import read_index, read_scores, refusal
+from tests.support.trees import copy_tree, jobs, nothing_to_do, output_of, small_tree, snakemake
 
 pytestmark = pytest.mark.dag
 
@@ -30,15 +31,15 @@ class Red:
 RULE = """
 rule mine_rule:
     input:
-        index=OUT / "index/{dataset}.csv",
+        index=paths.index("{dataset}"),
     output:
-        OUT / "scores/mine-rule/{dataset}.csv",
+        paths.scores("mine-rule", "{dataset}"),
     params:
-        raw=RAW,
+        raw=workspace.config.data,
     shell:
         "(echo image,score; tail -n +2 {input.index} | cut -d, -f1 | while read f;"
         " do echo $f,$(wc -c < {params.raw}/{wildcards.dataset}/$f); done) > {output}.raw &&"
-        " python -m qualiclip.bench.score.precomputed baselines/mine-rule.yaml datasets/{wildcards.dataset}.yaml"
+        " {PYTHON} -m qualiclip.bench.score.precomputed baselines/mine-rule.yaml datasets/{wildcards.dataset}.yaml"
         " --index {input.index} --from {output}.raw --out {output} && rm {output}.raw"
 """
 LATE = """
@@ -65,19 +66,13 @@ def add(tree: Path, name: str, source: str, **files: str) -> str:
     return f"results/mini/scores/{name}/mini_heldout.csv"
 
 
-def idle(tree: Path, *arguments: str) -> bool:
-    """Whether nothing is left to be done."""
-    done = snakemake(tree, "-n", *arguments)
-    return "Nothing to be done" in done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
     return copy_tree(tmp_path_factory.mktemp("methods") / "tree")
 
 
-def test_a_method_is_added_in_four_ways(tree):
-    done = snakemake(tree, "results/mini/index/mini_heldout.csv")
+def test_a_method_is_added_in_four_ways(tree, warm):
+    done = snakemake(tree, "results/mini/index/mini_heldout.csv", **warm)
     assert done.returncode == 0, done.stderr
     photos = pd.read_csv(tree / "results/mini/index/mini_heldout.csv")[["image"]].assign(score=[0.25, 0.75])
     targets = [
@@ -86,9 +81,9 @@ def test_a_method_is_added_in_four_ways(tree):
         add(tree, "mine-scores", "scores: 'mine_{dataset}.csv'", mine_mini_heldout__csv=photos.iloc[::-1].to_csv()),
         add(tree, "mine-rule", "rule: true", **{"mine-rule__smk": RULE}),
     ]
-    done = snakemake(tree, *targets)
+    done = snakemake(tree, *targets, **warm)
     assert done.returncode == 0, done.stderr
-    assert {"score": 2, "published": 1, "mine_rule": 1}.items() <= jobs(done).items()
+    assert {"score": 2, "score_precomputed": 1, "mine_rule": 1}.items() <= jobs(done).items()
     scores = {Path(t).parent.name: pd.read_csv(tree / t, keep_default_na=False) for t in targets}
     for table in scores.values():
         assert list(table) == ["image", "score", "error"] and table["image"].equals(photos["image"])
@@ -97,29 +92,45 @@ def test_a_method_is_added_in_four_ways(tree):
     sizes = [(tree / "datasets/raw/mini_heldout" / f).stat().st_size for f in photos["image"]]
     assert scores["mine-rule"]["score"].tolist() == sizes
     assert scores["mine-python"]["score"].between(0, 1).all()
-    assert idle(tree, *targets)
+    assert nothing_to_do(tree, *targets)
 
 
-def test_labels_alone_train_and_fit_nothing(tree):
-    said = ["datasets=[mini_authentic]", "labels_only=[mini_authentic]"]
-    done = snakemake(tree, "-n", "table_zero_shot_authentic", "--config", *said)
+LABELS_ONLY = ["--config", "datasets=[mini_authentic]", "labels_only=[mini_authentic]"]
+
+
+def test_labels_alone_train_and_fit_nothing(tmp_path):
+    """All methods that would have to see images are refused in one job."""
+    done = snakemake(copy_tree(tmp_path / "tree"), "-n", "table_zero_shot_authentic", *LABELS_ONLY)
     assert done.returncode == 0, done.stderr
-    planned = jobs(done)
-    assert planned["unseen"] > 5 and not {"train", "fit", "score", "features", "within"} & set(planned), planned
+    assert jobs(done) == {"fetch": 2, "index": 1, "score_refused_mini_authentic": 1, "table": 1}
 
 
-def test_a_method_without_weights_is_tried_again_when_they_come(tree):
+def test_the_scores_of_labels_alone_state_the_reason(tmp_path, warm):
+    tree = small_tree(tmp_path / "tree")
+    done = snakemake(tree, "table_zero_shot_authentic", *LABELS_ONLY, **warm)
+    assert done.returncode == 0, output_of(done)
+    root = tree / "results/mini"
+    index = read_index(root / "index/mini_authentic.csv")
+    for method in ("piqe", "qualiclip"):
+        scores = read_scores(root / f"scores/{method}/mini_authentic.csv", index)
+        assert refusal(scores) == "the images of mini authentic are not here, only its labels"
+    assert "not run: the images of mini authentic are not here" in (root / "tables/zero_shot_authentic.md").read_text()
+    assert nothing_to_do(tree, "table_zero_shot_authentic", *LABELS_ONLY)
+
+
+def test_a_method_without_weights_is_tried_again_when_they_come(tree, warm):
     target = add(tree, "mine-late", "module: late.py:Late\nweights: [mine/late.pth]", late__py=LATE)
     mirror = tree / "files"
-    assert snakemake(tree, target).returncode == 0
-    assert set(pd.read_csv(tree / target)["error"].str[:8]) == {"not run:"}
+    assert snakemake(tree, target, **warm).returncode == 0
+    reason = "late.pth could not be fetched from nowhere; put it at DIR/mine/late.pth"
+    assert set(pd.read_csv(tree / target)["reason"]) == {reason}
     for config in ([], ["--config", f"mirror={mirror}"]):  # nothing has come
-        assert idle(tree, target, *config)
+        assert nothing_to_do(tree, target, *config)
     (mirror / "mine").mkdir(parents=True)
     (mirror / "mine/late.pth").touch()
-    done = snakemake(tree, target, "--config", f"mirror={mirror}")
+    done = snakemake(tree, target, "--config", f"mirror={mirror}", **warm)
     assert done.returncode == 0 and jobs(done) == {"score": 1}, done.stderr
     assert pd.read_csv(tree / target)["score"].notna().all()
-    assert json.loads((tree / f"{target}.provenance.json").read_text())["found"] == ["mine/late.pth"]
+    assert json.loads((tree / f"{target}.provenance.json").read_text())["mirrored"] == ["mine/late.pth"]
     for config in ([], ["--config", f"mirror={mirror}"]):  # with the file or without: it is done
-        assert idle(tree, target, *config)
+        assert nothing_to_do(tree, target, *config)

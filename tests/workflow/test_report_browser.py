@@ -21,36 +21,36 @@ QUIET += ["--disable-background-networking", "--disable-component-update", "--di
 PROBE = """
 <script>
 window.addEventListener("load", async () => {
-  const found = {};
+  const seen = {};
   const value = cell => cell.dataset.key === "" ? cell.textContent : Number(cell.dataset.key);
   const column = (table, i) => [...table.tBodies[0].rows].map(row => value(row.cells[i]));
   const board = document.getElementById("board"), heads = board.querySelectorAll("th button");
-  heads[2].click(); found.down = column(board, 2); found.aria = heads[2].closest("th").getAttribute("aria-sort");
-  heads[2].click(); found.up = column(board, 2);
-  heads[0].click(); found.names = column(board, 0);
+  heads[2].click(); seen.down = column(board, 2); seen.aria = heads[2].closest("th").getAttribute("aria-sort");
+  heads[2].click(); seen.up = column(board, 2);
+  heads[0].click(); seen.names = column(board, 0);
   const images = [...document.querySelectorAll("img:not(dialog img)")];
   for (const image of images) image.loading = "eager";
   // decode() of an image off the screen may never answer under virtual time: what counts is checked below
   const decoded = Promise.all(images.map(i => i.decode().catch(() => null)));
   await Promise.race([decoded, new Promise(done => setTimeout(done, 8000))]);
-  found.images = images.length; found.broken = images.filter(i => !i.complete || i.naturalWidth === 0).length;
+  seen.images = images.length; seen.broken = images.filter(i => !i.complete || i.naturalWidth === 0).length;
   const zoom = document.querySelector(".pair button.zoom");
   zoom.focus(); zoom.click();
-  found.zoomed = document.getElementById("zoom").open && document.querySelector("dialog img").naturalWidth > 0;
+  seen.zoomed = document.getElementById("zoom").open && document.querySelector("dialog img").naturalWidth > 0;
   document.getElementById("zoom").close();
   const svg = document.querySelector("#plot svg");
-  found.dots = svg.querySelectorAll("circle").length; found.curve = svg.querySelectorAll("polyline").length;
+  seen.dots = svg.querySelectorAll("circle").length; seen.curve = svg.querySelectorAll("polyline").length;
   svg.focus();
   svg.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
   const tip = document.getElementById("tip");
-  found.tip = !tip.hidden && tip.querySelector("img") !== null;
+  seen.tip = !tip.hidden && tip.querySelector("img") !== null;
   const dot = svg.querySelector("circle").getBoundingClientRect();
   const at = { clientX: dot.x + dot.width / 2, clientY: dot.y + dot.height / 2, bubbles: true };
   svg.dispatchEvent(new PointerEvent("pointermove", at));
-  found.hovered = tip.textContent;
-  found.wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  seen.hovered = tip.textContent;
+  seen.wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   const out = document.createElement("pre");
-  out.id = "found"; out.textContent = JSON.stringify(found);
+  out.id = "seen"; out.textContent = JSON.stringify(seen);
   document.body.append(out);
 });
 </script>
@@ -76,25 +76,25 @@ def page(finished, tmp_path_factory) -> Path:
 
 def probe(page: Path, width: int) -> tuple[dict, str]:
     done = chromium(page, "--dump-dom", f"--window-size={width},900")
-    said = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert said, done.stderr[-2000:]
-    return json.loads(said[1].replace("&quot;", '"').replace("&amp;", "&")), done.stderr
+    seen = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert seen, done.stderr[-2000:]
+    return json.loads(seen[1].replace("&quot;", '"').replace("&amp;", "&")), done.stderr
 
 
 def test_the_page_works(page):
-    found, log = probe(page, 1280)
+    seen, log = probe(page, 1280)
     assert not re.findall(r"CONSOLE.*(?:Error|error).*", log)
-    assert found["down"] == sorted(found["down"], reverse=True) and found["up"] == found["down"][::-1]
-    assert found["aria"] == "descending" and len(found["names"]) >= 3
-    assert found["names"] == sorted(found["names"], key=str.casefold)
-    assert found["images"] >= 14 and found["broken"] == 0
-    assert found["zoomed"] and found["dots"] > 0 and found["curve"] == 1
-    assert found["tip"] and "score" in found["hovered"]
+    assert seen["down"] == sorted(seen["down"], reverse=True) and seen["up"] == seen["down"][::-1]
+    assert seen["aria"] == "descending" and len(seen["names"]) >= 3
+    assert seen["names"] == sorted(seen["names"], key=str.casefold)
+    assert seen["images"] >= 14 and seen["broken"] == 0
+    assert seen["zoomed"] and seen["dots"] > 0 and seen["curve"] == 1
+    assert seen["tip"] and "score" in seen["hovered"]
 
 
 def test_it_fits_a_phone(page):
-    found, _ = probe(page, 500)  # Chromium's narrowest window
-    assert found["wider"] <= 0
+    seen, _ = probe(page, 500)  # Chromium's narrowest window
+    assert seen["wider"] <= 0
 
 
 def test_it_needs_no_network(page):

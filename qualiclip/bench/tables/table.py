@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -99,7 +100,7 @@ class Table:
 
         def cell(row: int, column: str) -> dict[str, Any]:
             value = self.values[column].iloc[row]
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
             key = float(value) if number else ""
             return {"text": self.text(row, column), "key": key, "mark": self.marks.get((row, column), "")}
 

@@ -1,173 +1,206 @@
-"""Figures from made-up files: every kind draws, and says what it must."""
+"""Figures from made-up files: every kind draws, and notes what it must."""
 
 from __future__ import annotations
 
+import importlib
 import json
-from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 
 from qualiclip.bench.cards.base import CardError
-from qualiclip.bench.cards.figure import FigureCard
-from qualiclip.bench.figures import draw
-from qualiclip.bench.measure import degradations, efficiency, explain
-from qualiclip.bench.methods.contract import Batch
+from qualiclip.bench.cards.scale import load_config
+from qualiclip.bench.figures import draw, kinds
+from qualiclip.bench.figures.style import Drawing
+from qualiclip.bench.formats import refused_scores, write_csv
+from qualiclip.bench.measure import degradations
 from qualiclip.bench.workspace import Workspace
 from qualiclip.degrade import GROUPS, N_LEVELS, TYPES
-
-
-def card(kind: str, **said) -> FigureCard:
-    return FigureCard(name="f", path=Path("f.yaml"), title="t", caption="c", kind=kind, **said)
+from tests.support.cards import figure_card
 
 
 @pytest.fixture
-def space(tmp_path, at_root) -> Workspace:
-    return Workspace.load({"scale": "mini", "results": str(tmp_path), "data": str(tmp_path / "raw")})
+def workspace(tmp_path, at_root) -> Workspace:
+    """Scale mini with results and raw datasets of its own."""
+    return Workspace(load_config({"results": str(tmp_path), "data": str(tmp_path / "raw")}))
 
 
-def scored(space: Workspace, name: str, scores: np.ndarray | str) -> None:
+def drawn(kind: str, workspace: Workspace, **keys) -> Drawing:
+    """The figure of a card, closed."""
+    drawing = draw.draw(figure_card(kind, **keys), workspace)
+    plt.close(drawing.figure)
+    return drawing
+
+
+def write_scores(workspace: Workspace, name: str, scores: np.ndarray | str) -> None:
     """A score file on the gMAD set; a string is why the method was not run."""
-    d = space.all_datasets[space.config.gmad]
-    images = [f"{i}.png" for i in range(40)]
-    path = space.scores(space.all_methods[name], d)
-    path.parent.mkdir(parents=True)
-    error = f"not run: {scores}" if isinstance(scores, str) else ""
-    score = np.nan if error else scores
-    pd.DataFrame({"image": images, "score": score, "error": error}).to_csv(path, index=False)
-    space.index(d).parent.mkdir(exist_ok=True)
-    pd.DataFrame({"image": images, "mos": np.arange(40.0)}).to_csv(space.index(d), index=False)
+    paths, dataset = workspace.paths, workspace.gmad_set.name
+    index = pd.DataFrame({"image": [f"{i}.png" for i in range(40)], "mos": np.arange(40.0)})
+    write_csv(index, paths.index(dataset))
+    made = pd.DataFrame({"image": index["image"], "score": np.nan if isinstance(scores, str) else scores, "error": ""})
+    write_csv(refused_scores(index, scores) if isinstance(scores, str) else made, paths.scores(name, dataset))
 
 
-def test_gmad_shows_pairs_scores_labels_and_what_the_labels_are(space, tmp_path):
-    scored(space, "qualiclip", np.arange(40.0))
-    scored(space, "piqe", np.random.default_rng(0).random(40))  # lower is better
-    one = card("gmad", methods=["qualiclip", "piqe"])
+def test_gmad_shows_pairs_scores_labels_and_what_the_labels_are(workspace, tmp_path):
+    write_scores(workspace, "qualiclip", np.arange(40.0))
+    write_scores(workspace, "piqe", np.random.default_rng(0).random(40))  # lower is better
     (tmp_path / "raw/mini_ladder").mkdir(parents=True)
     for i in range(0, 40, 2):  # half of the images are at hand
         Image.new("RGB", (64, 48), "red").save(tmp_path / f"raw/mini_ladder/{i}.png")
-    fig, found = draw.gmad_pairs(one, space)
-    assert len(found) == 2 * space.config.gmad_levels
-    attacked = found[found["attacker"] == "piqe"]
+    card = figure_card("gmad", methods=["qualiclip", "piqe"])
+    drawing = draw.draw(card, workspace)
+    assert len(drawing.data) == 2 * workspace.config.gmad_levels
+    attacked = drawing.data[drawing.data["attacker"] == "piqe"]
     assert (attacked["better_piqe"] < attacked["worse_piqe"]).all(), "the better image has the lower PIQE"
-    draw.write(fig, found, tmp_path / "g.png", draw.footnote(one, space))
+    draw.write(drawing, tmp_path / "g.png")
     assert all((tmp_path / f"g{suffix}").stat().st_size > 500 for suffix in (".png", ".pdf", ".csv"))
-    assert "no human opinions" in draw.footnote(one, space)
+    notes = " ".join(drawing.notes)
+    assert "no human opinions" in notes and workspace.config.banner in notes
+    paths = workspace.paths
+    files = [paths.index("mini_ladder"), *(paths.scores(m, "mini_ladder") for m in ("qualiclip", "piqe"))]
+    assert kinds.inputs(card, workspace) == files
 
 
-def test_gmad_without_scores_says_why(space):
-    scored(space, "qualiclip", np.arange(40.0))
-    scored(space, "piqe", "its weights are gone")
-    _, found = draw.gmad_pairs(card("gmad", methods=["qualiclip", "piqe"]), space)
-    assert "its weights are gone" in found["not_run"][0]
+def test_the_same_data_gives_the_same_files(workspace, tmp_path):
+    for name in ("one", "two"):
+        draw.write(draw.draw(figure_card("overview"), workspace), tmp_path / f"{name}.png")
+    for suffix in (".png", ".pdf", ".csv"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_gmad_without_scores_says_why(workspace):
+    write_scores(workspace, "qualiclip", np.arange(40.0))
+    write_scores(workspace, "piqe", "its weights are gone")
+    drawing = drawn("gmad", workspace, methods=["qualiclip", "piqe"])
+    assert "its weights are gone" in drawing.data["not_run"][0]
+    assert "its weights are gone" in drawing.figure.texts[0].get_text().replace("\n", " ")
 
 
 @pytest.fixture
-def with_photos(space, photos) -> Workspace:
+def measured(workspace, photos) -> Workspace:
     """A workspace with measured degradations."""
-    table, shown = degradations.measure(photos[:2, :, :96, :96])
-    space.degraded.parent.mkdir(parents=True)
-    np.savez(space.degraded, **shown)
-    table.to_csv(space.degraded.with_suffix(".csv"), index=False)
-    return space
+    table, images = degradations.measure(photos[:2, :, :96, :96])
+    file = workspace.paths.degradations(workspace.figure_set.name)
+    file.parent.mkdir(parents=True)
+    np.savez(file, **images)
+    table.to_csv(file.with_suffix(".csv"), index=False)
+    return workspace
 
 
-def test_sheets(with_photos):
-    measured = pd.read_csv(with_photos.degraded.with_suffix(".csv"))
-    assert len(measured) == len(TYPES) * N_LEVELS and (measured["mae"] > 0).all()
-    kinds = 0
+def test_sheets(measured):
+    n_types = 0
     for group in GROUPS:
-        fig, rows = draw.KINDS["degradation_sheet"](card("degradation_sheet", group=group), with_photos)
-        kinds += rows["type"].nunique()
-        assert len(fig.axes) == 6 * rows["type"].nunique()
-        draw.plt.close(fig)
-    assert kinds == len(TYPES)
-    fig, rows = draw.KINDS["degradation_levels"](card("degradation_levels"), with_photos)
-    assert set(rows["group"]) == set(GROUPS)
+        drawing = drawn("degradation_sheet", measured, group=group)
+        n_types += drawing.data["type"].nunique()
+        assert len(drawing.figure.axes) == 6 * drawing.data["type"].nunique()
+        assert len(drawing.data) == N_LEVELS * drawing.data["type"].nunique()
+    assert n_types == len(TYPES)
+    assert set(drawn("degradation_levels", measured).data["group"]) == set(GROUPS)
     with pytest.raises(CardError, match="group: none of blur"):
-        draw.KINDS["degradation_sheet"](card("degradation_sheet", group="fog"), with_photos)
+        drawn("degradation_sheet", measured, group="fog")
+    file = measured.paths.degradations("mini_heldout")
+    assert kinds.inputs(figure_card("degradation_levels"), measured) == [file, file.with_suffix(".csv")]
 
 
-def test_there_is_a_card_for_every_group(space):
-    assert {f.group for f in space.all_figures.values() if f.group} == set(GROUPS)
+def test_there_is_a_card_for_every_group(workspace):
+    assert {f.group for f in workspace.all_figures.values() if f.group} == set(GROUPS)
 
 
-def test_views_and_their_figures(space, photos):
-    from qualiclip.model import QualiCLIP
-
-    model = QualiCLIP.create("rn-mini", None)
-    mixed, kinds = explain.half_degraded(photos[:2, :, :128, :128])
-    assert torch.equal(mixed[0, ..., :64], photos[0, :, :128, :64]) and not torch.equal(
-        mixed[0], photos[0, :, :128, :128]
-    )
-    cams, scores = explain.grad_cam(model, mixed)
-    assert cams.shape == (len(kinds), 4, 4) and cams.min() >= 0 and cams.max() <= 1
-    assert torch.allclose(scores, model.score(mixed))
-    features = explain.embed(model, photos[:2, :, :64, :64])
-    assert features["features"].shape == (2 * (1 + len(TYPES) * N_LEVELS), 64)
+def test_grad_cam_and_embeddings(workspace):
+    rng, types = np.random.default_rng(0), ["jpeg", "pixelate", "white_noise"]
+    points = [("none", "none", 0), *((t.name, t.group, level) for t in TYPES.values() for level in (1, 3, 5))]
+    names = dict(zip(("type", "group", "level"), map(np.array, zip(*points, strict=True)), strict=True))
     for name in ("qualiclip", "clipiqa"):
-        path = space.views(space.all_methods[name])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shown = (mixed.permute(0, 2, 3, 1) * 255).byte().numpy()
-        np.savez(path, images=shown, cams=cams.numpy(), scores=scores.numpy(), kinds=kinds, **features)
-    _, rows = draw.KINDS["gradcam"](card("gradcam", methods=["clipiqa", "qualiclip"]), space)
-    assert len(rows) == 2 * len(kinds)
-    _, points = draw.KINDS["embeddings"](card("embeddings", methods=["qualiclip"]), space)
-    assert len(points) == len(features["features"])
+        file = workspace.paths.explain(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {"images": rng.integers(0, 256, (3, 32, 32, 3), np.uint8), "cams": rng.random((3, 4, 4))}
+        arrays |= {"scores": rng.random(3), "types": types, "features": rng.random((len(points), 8)), **names}
+        arrays["cams"][1] = 0
+        np.savez(file, **arrays)
+    drawing = drawn("gradcam", workspace, methods=["clipiqa", "qualiclip"])
+    assert len(drawing.data) == 2 * len(types) and set(drawing.data["type"]) == set(types)
+    titles = [ax.get_title() for ax in drawing.figure.axes]
+    assert sum("no region raises it" in t for t in titles) == 2
+    means = drawing.data[["mean_cam_left", "mean_cam_right"]]
+    assert (means[drawing.data["type"] == "pixelate"] == 0).all(axis=None)
+    drawing = drawn("embeddings", workspace, methods=["qualiclip"])
+    assert len(drawing.data) == len(points) and drawing.data[["x", "y"]].notna().all(axis=None)
+    assert kinds.inputs(figure_card("gradcam", methods=["clipiqa"]), workspace) == [workspace.paths.explain("clipiqa")]
 
 
-def test_training_curve(space):
-    def recorded(curve):
-        path = space.checkpoint("qualiclip") / "train.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"curve": curve, "rank_consistency": 0.7}))
+def test_score_against_intensity(workspace):
+    rows = [(f"{i}.png", t.group, t.name, v / 5, -v + i) for i in (0, 1) for t in TYPES.values() for v in range(6)]
+    file = workspace.paths.intensity("qualiclip")
+    write_csv(pd.DataFrame(rows, columns=["image", "group", "type", "intensity", "score"]), file)
+    drawing = drawn("score_vs_intensity", workspace, methods=["qualiclip"])
+    assert len(drawing.data) == 6 * len(GROUPS) and len(drawing.figure.axes[0].lines) == len(GROUPS)
+    assert drawing.data.query("intensity == 1")["mean"].tolist() == pytest.approx([-4.5] * len(GROUPS))
+    assert kinds.inputs(figure_card("score_vs_intensity", methods=["qualiclip"]), workspace) == [file]
 
-    chosen = card("training", methods=["qualiclip"])
+
+def test_training_curve(workspace):
+    file = workspace.paths.train_record("qualiclip")
+
+    def record(curve):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"curve": curve, "rank_consistency": 0.7}))
+
     terms = {"consistency": 0.1, "positive": 0.2, "negative": 0.3}
-    recorded([{"step": k + 1, "loss": 0.6, **terms} for k in range(50)])
-    fig, rows = draw.KINDS["training"](chosen, space)
-    clear = [line for line in fig.axes[0].lines if line.get_label().startswith("$L")]
+    record([{"step": k + 1, "loss": 0.6, **terms} for k in range(50)])
+    drawing = drawn("training", workspace, methods=["qualiclip"])
+    clear = [line for line in drawing.figure.axes[0].lines if line.get_label().startswith("$L")]
     assert [line.get_ydata()[-1] for line in clear] == pytest.approx(list(terms.values()))
-    assert len(rows) == 50 and space.figure_inputs(chosen) == [space.checkpoint("qualiclip") / "train.json"]
-    recorded([])
-    with pytest.raises(CardError, match="no step"):
-        draw.KINDS["training"](chosen, space)
+    assert len(drawing.data) == 50
+    assert kinds.inputs(figure_card("training", methods=["qualiclip"]), workspace) == [file]
+    record([])
+    with pytest.raises(CardError, match=r"qualiclip was not trained \(0 steps\) and has no loss curve"):
+        drawn("training", workspace, methods=["qualiclip"])
     with pytest.raises(CardError, match="piqe is not trained here"):
-        space.figure_inputs(card("training", methods=["piqe"]))
+        kinds.inputs(figure_card("training", methods=["piqe"]), workspace)
 
 
-def test_overview(space):
-    _, rows = draw.KINDS["overview"](card("overview"), space)
-    assert rows.set_index("setting").loc["levels", "value"] == 5
+def test_overview(workspace):
+    assert drawn("overview", workspace).data.set_index("setting").loc["levels", "value"] == 5
 
 
-def test_a_figure_of_a_method_that_is_not_here_is_left_out_and_named(at_root):
-    space = Workspace.load({"scale": "mini", "methods": ["piqe", "clipiqa"]})
-    assert "score_vs_intensity" not in {f.name for f in space.figures()}
-    assert any("qualiclip" in why for why in space.figures_left_out().values())
+# Kinds.
+
+
+def test_every_kind_is_a_module_with_draw():
+    for name, kind in kinds.KINDS.items():
+        card = figure_card(name, methods=["a", "b"], group="blur" if kind.group else None)
+        assert kinds.module(card) == f"qualiclip.bench.figures.{name}"
+        assert callable(importlib.import_module(kinds.module(card)).draw)
+
+
+def test_an_unknown_kind_names_the_kinds():
+    with pytest.raises(
+        CardError, match=r"f\.yaml: kind: no kind of figure is called 'pie'; kinds: score_vs_intensity, "
+    ):
+        kinds.module(figure_card("pie"))
 
 
 def test_a_card_with_too_few_methods_or_a_wrong_group_is_refused():
-    with pytest.raises(ValueError, match="two methods"):
-        card("gmad", methods=["piqe"])
-    with pytest.raises(ValueError, match="needs a group"):
-        card("degradation_sheet")
+    with pytest.raises(CardError, match="name at least two methods"):
+        kinds.module(figure_card("gmad", methods=["piqe"]))
+    with pytest.raises(CardError, match="name at least one method"):
+        kinds.module(figure_card("training"))
+    with pytest.raises(CardError, match="needs a degradation group"):
+        kinds.module(figure_card("degradation_sheet"))
+    with pytest.raises(CardError, match="group: has no meaning for overview"):
+        kinds.module(figure_card("overview", group="blur"))
 
 
-def test_what_a_method_costs():
-    class Conv:
-        def load(self, device: str) -> None:
-            self.model = torch.nn.Conv2d(3, 4, 3, padding=1, bias=False)
-
-        def score(self, batch: Batch) -> torch.Tensor:
-            return self.model(batch.images).mean((1, 2, 3))
-
-    method = Conv()
-    method.load("cpu")
-    with torch.inference_mode():
-        found = efficiency.cost(method, (32, 16), "cpu")
-    assert found["parameters"] == 3 * 4 * 9 and found["flops"] == 2 * 3 * 4 * 9 * 32 * 16
-    assert found["images_per_second"] == pytest.approx(1 / found["seconds"]) and found["memory"] > 2**20
+def test_words_and_settings_of_a_figure_are_in_its_digest(workspace):
+    card = figure_card("overview")
+    before = kinds.words_digest(card, workspace)
+    assert kinds.words_digest(card.model_copy(update={"title": "another"}), workspace) != before
+    other = Workspace(load_config({"variants": {"qualiclip": {"crop": 64}, "untrained": {"steps": 0}}}))
+    assert kinds.words_digest(card, other) != before, "the overview shows the training"
+    pair = figure_card("gmad", methods=["qualiclip", "piqe"])
+    levels = Workspace(load_config({"gmad_levels": 3}))
+    assert kinds.words_digest(pair, levels) != kinds.words_digest(pair, workspace)
+    assert kinds.words_digest(card, levels) == before, "the overview has no pairs"

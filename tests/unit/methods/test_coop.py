@@ -34,17 +34,17 @@ def test_learned_prompts_go_through_the_text_encoder_of_open_clip():
         for k, four in enumerate(words):
             ids = torch.stack([tokenizer([w])[0, 1] for w in four])
             prompts.context[k] = clip.token_embedding(ids)
-        found = prompts()
+        features = prompts()
         for k, written in enumerate(texts):
             theirs = F.normalize(clip.encode_text(tokenizer([p for pair in written for p in pair])), dim=-1)
-            assert torch.allclose(found[k], theirs.unflatten(0, (2, 2)), atol=1e-5)
+            assert torch.allclose(features[k], theirs.unflatten(0, (2, 2)), atol=1e-5)
 
 
 def test_the_text_encoder_of_a_checkpoint_is_drawn_again(checkpoint):
     """Random weights are not stored, but come from the seed: the checkpoint's own prompts come out of them."""
-    said = json.loads((checkpoint / TRAIN_RECORD).read_text())["train"]
-    clip = create_clip(said["encoder"], said["pretrained"], said["seed"])
-    prompts = prompt_features(clip, open_clip.get_tokenizer(said["encoder"]))
+    train = json.loads((checkpoint / TRAIN_RECORD).read_text())["train"]
+    clip = create_clip(train["encoder"], train["pretrained"], train["seed"])
+    prompts = prompt_features(clip, open_clip.get_tokenizer(train["encoder"]))
     assert torch.equal(prompts, QualiCLIP.from_checkpoint(checkpoint).prompts)
 
 
@@ -53,17 +53,18 @@ def test_weights_of_the_text_encoder_are_looked_for_in_the_mirror(tmp_path, monk
         raise OSError("no network")
 
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained_from_hf", offline)
-    said = {"train": {"encoder": "RN50-quickgelu", "pretrained": "openai", "seed": 0}}
-    (tmp_path / TRAIN_RECORD).write_text(json.dumps(said))
-    wanted = re.escape(str(tmp_path / "mirror/timm/resnet50_clip.openai.safetensors"))
-    with pytest.raises(NotRun, match=f"put its model.safetensors at {wanted}"):
+    record = {"train": {"encoder": "RN50-quickgelu", "pretrained": "openai", "seed": 0}}
+    (tmp_path / TRAIN_RECORD).write_text(json.dumps(record))
+    place = re.escape(str(tmp_path / "mirror/timm/resnet50_clip.openai.safetensors"))
+    with pytest.raises(NotRun, match=f"put its model.safetensors at {place}"):
         load_function("coop.py:LearnedContext", BASELINES)(tmp_path, tmp_path / "mirror").fit([unit(8, 0)], "cpu")
 
 
 def contexts(checkpoint: Path, splits: list[Split], epochs: float = 20):
-    found = load_function("coop.py:LearnedContext", BASELINES)(checkpoint, None, pairs=1, epochs=epochs)
-    found.fit(splits, "cpu")
-    return found
+    """The method, fitted to the splits."""
+    method = load_function("coop.py:LearnedContext", BASELINES)(checkpoint, None, pairs=1, epochs=epochs)
+    method.fit(splits, "cpu")
+    return method
 
 
 def unit(n: int, seed: int) -> Split:

@@ -53,12 +53,12 @@ def agiqa(mirror, tmp_path_factory) -> tuple[DatasetCard, Path, pd.DataFrame]:
 
 
 @pytest.mark.parametrize("metric", ["niqe", "brisque", "piqe"])
-def test_the_runner_gives_what_pyiqa_gives_image_by_image(metric, agiqa, mirror):
+def test_the_scoring_job_gives_what_pyiqa_gives_image_by_image(metric, agiqa, mirror):
     import pyiqa
 
     dataset, raw, rows = agiqa
     card = read_card(MethodCard, ROOT / f"baselines/{metric}.yaml")
     out = run.run(create(card, mirror=mirror), card, dataset, rows, raw, "cpu", workers=2)
     model = pyiqa.create_metric(metric, device=torch.device("cpu"))
-    wanted = [model(str(raw / dataset.name / name)).item() for name in rows["image"]]
-    assert (out["error"] == "").all() and out["score"].tolist() == wanted
+    theirs = [model(str(raw / dataset.name / name)).item() for name in rows["image"]]
+    assert (out["error"] == "").all() and out["score"].tolist() == theirs

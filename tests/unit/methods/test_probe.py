@@ -21,8 +21,8 @@ def split(n: int = 60, n_val: int = 20, seed: int = 0) -> Split:
 
 def test_ridge_by_hand():
     """Standardised features, the closed form, and the alpha whose predictions rank the validation part best."""
-    s, found = split(), load_function("probe.py:RidgeProbe", BASELINES)()
-    found.fit([s], "cpu")
+    s, probe = split(), load_function("probe.py:RidgeProbe", BASELINES)()
+    probe.fit([s], "cpu")
     x, y = s.train.features.astype(float), s.train.mos
     mean, scale = x.mean(0), x.std(0)
     z = (x - mean) / scale
@@ -33,14 +33,14 @@ def test_ridge_by_hand():
         srcc[alpha] = spearmanr(predicted[alpha], s.val.mos).statistic
     best = max(srcc, key=srcc.__getitem__)
     assert 0.1 < best < 1e5, "the test would not see a wrong choice"
-    assert found.learned()["alpha"][0] == pytest.approx(best)
-    assert found.predict(0, s.val.features) == pytest.approx(predicted[best], abs=1e-8)
+    assert probe.learned()["alpha"][0] == pytest.approx(best)
+    assert probe.predict(0, s.val.features) == pytest.approx(predicted[best], abs=1e-8)
 
 
 def test_ridge_without_a_validation_part_asks_the_train_part():
     s = split(n_val=0)
-    found = load_function("probe.py:RidgeProbe", BASELINES)()
-    found.fit([s], "cpu")
+    probe = load_function("probe.py:RidgeProbe", BASELINES)()
+    probe.fit([s], "cpu")
     x = s.train.features.astype(float)
     theirs = RidgeCV(np.logspace(-1, 5, 13)).fit((x - x.mean(0)) / x.std(0), s.train.mos)
-    assert found.learned()["alpha"][0] == theirs.alpha_
+    assert probe.learned()["alpha"][0] == theirs.alpha_

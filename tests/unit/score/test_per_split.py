@@ -84,9 +84,7 @@ def test_labels_come_between_0_and_1_and_higher_is_better(known):
     index, x = known
     spy = Spy()
     dmos = index.assign(mos=5 - 4 * index["mos"])
-    closed, half_open = (
-        dataset_card(labels={"higher_better": False, "range": ends}) for ends in ((1, 5), (1, None))
-    )
+    closed, half_open = (dataset_card(labels={"higher_better": False, "range": ends}) for ends in ((1, 5), (1, None)))
     per_split.score(spy, x, NO_ERRORS, dmos, closed, "cpu")
     rows = (index["split_00"] == "train").to_numpy()
     assert spy.seen[0].train.mos == pytest.approx(index["mos"].to_numpy()[rows])
@@ -112,9 +110,7 @@ def test_a_set_that_cannot_be_trained_on_is_not_run(known, parts):
         probe(index[["image", "mos"]].assign(**parts), x)
 
 
-@pytest.mark.parametrize(
-    "predict", [lambda n: np.full(n, np.nan), lambda n: np.zeros(n - 1)], ids=["NaN", "too few"]
-)
+@pytest.mark.parametrize("predict", [lambda n: np.full(n, np.nan), lambda n: np.zeros(n - 1)], ids=["NaN", "too few"])
 def test_scores_that_are_no_numbers_stop(known, predict):
     class Broken(Spy):
         def predict(self, k, x):

@@ -1,0 +1,89 @@
+"""What is measured on photos: changes by degradations, scores at growing intensity, and the cost of a method."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from qualiclip.bench.measure import degradations, efficiency, intensity, photos
+from qualiclip.bench.methods.contract import Batch
+from qualiclip.degrade import N_LEVELS, TYPES
+from tests.support.cards import dataset_card
+from tests.support.photos import write_photos
+
+
+class Conv:
+    """One convolution."""
+
+    def load(self, device: str) -> None:
+        self.model = torch.nn.Conv2d(3, 4, 3, padding=1, bias=False)
+
+    def score(self, batch: Batch) -> torch.Tensor:
+        return self.model(batch.images).mean((1, 2, 3))
+
+
+class Mean:
+    """The mean grey value."""
+
+    def load(self, device: str) -> None:
+        pass
+
+    def score(self, batch: Batch) -> torch.Tensor:
+        return batch.images.mean((1, 2, 3))
+
+
+def test_every_type_and_level_changes_the_photo():
+    images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    table, degraded = degradations.measure(images)
+    assert len(table) == len(TYPES) * N_LEVELS and (table["mae"] > 0).all() and set(table["photos"]) == {2}
+    assert set(degraded) == {"original"} | {f"{t}_{level}" for t in TYPES for level in range(1, N_LEVELS + 1)}
+    assert all(x.shape == (96, 96, 3) and x.dtype == "uint8" for x in degraded.values())
+
+
+def test_what_a_method_costs():
+    method = Conv()
+    method.load("cpu")
+    with torch.inference_mode():
+        cost = efficiency.cost(method, (32, 16), "cpu")
+    assert cost["parameters"] == 3 * 4 * 9 and cost["flops"] == 2 * 3 * 4 * 9 * 32 * 16
+    assert cost["images_per_second"] == pytest.approx(1 / cost["seconds"]) and cost["memory"] > 2**20
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Index and raw folder of five photos of 80 x 64 px."""
+    folder = tmp_path / "raw/myset"
+    folder.mkdir(parents=True)
+    write_photos(torch.rand(5, 3, 64, 80, generator=torch.Generator().manual_seed(0)), folder)
+    names = [f"{i}.png" for i in range(5)]
+    pd.DataFrame({"image": names, "width": 80, "height": 64}).to_csv(tmp_path / "i.csv", index=False)
+    return tmp_path / "i.csv", tmp_path / "raw"
+
+
+def test_photos_are_spread_over_the_index(small):
+    index, raw = small
+    assert [f.name for f in photos.choose(index, raw, dataset_card(), 2)] == ["0.png", "2.png"]
+    assert len(photos.choose(index, raw, dataset_card(), 5)) == 5
+    assert photos.choose(index, raw, dataset_card(), 1) == [raw / "myset/0.png"]
+
+
+def test_photos_are_cut_to_one_size_and_resized_as_the_card_says(small):
+    index, raw = small
+    files = photos.choose(index, raw, dataset_card(), 2)
+    assert photos.stack(files, dataset_card(), 48).shape == (2, 3, 48, 48)
+    assert photos.stack(files, dataset_card(), 99).shape == (2, 3, 64, 64)
+    assert photos.read(files[0], dataset_card(resize={"shorter_side": 32})).shape == (3, 32, 40)
+    whole = photos.read(files[0], dataset_card())
+    assert torch.equal(photos.middle(whole, 48), whole[:, 8:56, 16:64])
+
+
+def test_scores_at_growing_intensity(small):
+    index, raw = small
+    files = photos.choose(index, raw, dataset_card(), 2)
+    table = intensity.curves(Mean(), files, dataset_card(), "cpu")
+    assert len(table) == 2 * len(TYPES) * (N_LEVELS + 1)
+    assert table["intensity"].unique().tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    untouched = table[table["intensity"] == 0].groupby("image")["score"]
+    assert (untouched.nunique() == 1).all(), "level 0 is the photo itself, whatever the type"
+    assert untouched.first().tolist() == pytest.approx([photos.read(f, dataset_card()).mean().item() for f in files])

@@ -1,0 +1,125 @@
+"""A table is printed as Markdown, LaTeX, CSV and JSON; each kind is a module."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qualiclip.bench.cards.base import CardError
+from qualiclip.bench.cards.scale import load_config
+from qualiclip.bench.measure.degradations import measure
+from qualiclip.bench.tables import kinds, render
+from qualiclip.bench.tables.table import Table
+from qualiclip.bench.workspace import Workspace
+from tests.support.cards import dataset_card, method_card, table_card
+from tests.support.results import EVERYTHING, with_results
+
+
+@pytest.fixture
+def table() -> Table:
+    """Two rows, marks, a flag and a block."""
+    values = pd.DataFrame({"Method": ["a_b", "c|d"], "x SRCC": [0.12345, np.nan], "n": [3, 4]})
+    marks = {(0, "x SRCC"): "best"}
+    block = Table("below", "of it", pd.DataFrame({"y": ["z"]}))
+    return Table("t", "50% of it", values, ["n"], marks=marks, flags={(0, "x SRCC"): "†"}, blocks=[block])
+
+
+def test_printing():
+    values = pd.DataFrame({"Method": ["a_b", "c|d"], "x SRCC": [0.12345, 0.5]})
+    table = Table("t", "50% of it", values, ["n"], marks={(1, "x SRCC"): "best", (0, "x SRCC"): "second"})
+    assert "**0.500**" in table.markdown() and "<ins>0.123</ins>" in table.markdown() and r"c\|d" in table.markdown()
+    assert r"\textbf{0.500}" in table.latex() and r"\underline{0.123}" in table.latex()
+    assert r"a\_b" in table.latex() and r"50\% of it" in table.latex() and "0.12345" in table.csv()
+
+
+def test_the_cells_that_the_report_reads(table):
+    cells = json.loads(json.dumps(table.cells(), allow_nan=False))
+    assert cells["columns"] == ["Method", "x SRCC", "n"] and cells["notes"] == ["n"]
+    assert cells["rows"][0] == [
+        {"text": "a_b", "key": "", "mark": ""},
+        {"text": "0.123†", "key": 0.12345, "mark": "best"},
+        {"text": "3", "key": 3.0, "mark": ""},
+    ]
+    assert cells["rows"][1][1] == {"text": "–", "key": "", "mark": ""}, "undefined: a dash that is sorted as text"
+    assert [b["title"] for b in cells["blocks"]] == ["below"]
+    table.banner = "mini"
+    assert table.cells()["notes"] == ["mini", "n"] and "**mini**" in table.markdown() and "mini" in table.latex()
+
+
+def test_a_job_writes_four_files(table, tmp_path):
+    render.write(table, tmp_path / "t.md")
+    assert {f.name for f in tmp_path.iterdir()} == {"t.md", "t.csv", "t.tex", "t.json"}
+    assert json.loads((tmp_path / "t.json").read_text()) == table.cells()
+    assert (tmp_path / "t.md").read_text() == table.markdown()
+
+
+def test_every_kind_is_a_module_with_build():
+    for kind in kinds.KINDS:
+        rows = {"names": []}
+        module = kinds.module(table_card(kind=kind, rows=rows))
+        assert module == f"qualiclip.bench.tables.{kind}" and callable(importlib.import_module(module).build)
+
+
+def test_an_unknown_kind_names_the_kinds():
+    with pytest.raises(CardError, match=r"t\.yaml: kind: no kind of table is called 'chart'; kinds: correlations, "):
+        kinds.module(table_card(kind="chart"))
+    with pytest.raises(ValueError, match="a table of correlations needs rows and columns"):
+        table_card(columns=None)
+
+
+def test_the_job_renders_any_kind_with_the_banner(at_root, tmp_path, photos):
+    config = load_config({"results": str(tmp_path), "methods": ["piqe"]})
+    workspace = Workspace(config)
+    # a made-up measurement of each kind
+    csv = workspace.paths.degradations(workspace.figure_set.name).with_suffix(".csv")
+    csv.parent.mkdir(parents=True)
+    measure(photos[:1, :, :64, :64])[0].to_csv(csv, index=False)
+    cost = {"reason": "", "parameters": 2e6, "flops": 3e9, "seconds": 0.5, "images_per_second": 2, "memory": 2**22}
+    file = workspace.paths.efficiency("piqe")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(cost | {"device": "cpu", "threads": 2}))
+    tables = {name: render.render(workspace.all_tables[name], workspace) for name in ("degradations", "efficiency")}
+    assert all(config.banner in t.markdown() for t in tables.values())
+    assert (
+        len(tables["degradations"].values) == 24
+        and "1 photos of mini held-out photos" in tables["degradations"].notes[0]
+    )
+    row = tables["efficiency"].values.iloc[0]
+    assert (row["Method"], row["Parameters (M)"], row["ms per image"], row["Memory (MiB)"]) == ("PIQE", 2, 500, 4)
+    assert kinds.inputs(workspace.all_tables["efficiency"], workspace) == [file]
+    assert kinds.inputs(workspace.all_tables["degradations"], workspace) == [csv]
+
+
+def test_the_table_of_datasets_counts_its_index(at_root, tmp_path):
+    workspace = with_results(tmp_path, [], np.arange(20.0) / 20, dataset_card(25))
+    index = workspace.paths.index("myset")
+    pd.read_csv(index).assign(width=4, height=3).to_csv(index, index=False)
+    card = table_card(kind="datasets")
+    row = render.render(card, workspace).values.iloc[0]
+    assert (row["Images"], row["Missing"], row["Pixels"], row["Labels"]) == (20, 5, "4x3", "human opinions")
+    assert row["Splits"] == "10 seeded: 16/0/4"
+    assert kinds.inputs(table_card(kind="datasets", columns=None), workspace) == [index]
+
+
+def test_the_inputs_of_a_table_are_all_that_it_reads(at_root, tmp_path):
+    mos = np.random.default_rng(0).random(50)
+    workspace = with_results(tmp_path, [(method_card("a"), mos)], mos, dataset_card(50))
+    card, paths = table_card(**EVERYTHING, reported=["others"]), workspace.paths
+    files = {paths.index("myset"), paths.metrics("a", "myset"), paths.scores("a", "myset")}
+    assert set(kinds.inputs(card, workspace)) == files | {kinds.REPORTED / "others.csv"}
+
+
+def test_words_of_a_table_are_in_its_digest_and_licences_are_not(at_root, tmp_path):
+    mos = np.arange(20.0) / 20
+    workspace = with_results(tmp_path, [(method_card("a"), mos)], mos, dataset_card(20))
+    card = table_card(**EVERYTHING)
+    before = kinds.words_digest(card, workspace)
+    assert kinds.words_digest(card.model_copy(update={"caption": "another"}), workspace) != before
+    workspace.all_methods["a"] = method_card("a", license="another")
+    assert kinds.words_digest(card, workspace) == before
+    workspace.all_methods["a"] = method_card("a", title="another")
+    assert kinds.words_digest(card, workspace) != before
