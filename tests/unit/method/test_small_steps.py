@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def test_estimated_statistics_are_the_means_over_the_batches():
 
 def test_a_truncated_photo_is_replaced_and_named(files, tmp_path):
     bad = tmp_path / "cut.png"
-    whole = open(files[0], "rb").read()
+    whole = Path(files[0]).read_bytes()
     bad.write_bytes(whole[: len(whole) // 2])
     c = TrainConfig(**TINY, steps=6, lr=1e-3, norm_batches=0, holdout=0.2, seed=3)
     record = train(c, [*files, str(bad)], tmp_path / "out", "cpu")
