@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,24 +31,28 @@ def jitter(x: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
 
 def non_eccentricity_patch(x: Tensor, count: Tensor, draw: Draw) -> Tensor:
     """`count` patches of 16x16 px copied, one after the other, to a place at most 8 px away."""
-    # where each patch is cut and where it is put: (B, MAX_COUNT, 2) rows and columns of corners
     h, w = x.shape[-2:]
-    x = x.clone()
-    u = draw.field(lambda g: torch.rand(MAX_COUNT, 4, generator=g, device=x.device), x.device).cpu()
+    u = draw.field(lambda g: torch.rand(MAX_COUNT, 4, generator=g), torch.device("cpu"))
+    # where each patch is cut and where it is put: (B, MAX_COUNT, 2) rows and columns of corners
     margin = PATCH // 2
     room = torch.tensor([h - PATCH - 2 * margin, w - PATCH - 2 * margin])
     source = (u[..., :2] * (room + 1)).long() + margin
     target = source + (u[..., 2:] * (PATCH + 1)).long() - margin
-    # the k-th patch of all images at once
-    patch = torch.arange(PATCH, device=x.device)
-    for k in range(int(count.max())):
-        use = (count > k).nonzero().flatten()  # images that have a k-th patch
-        s, t = source[use.cpu(), k].to(x.device), target[use.cpu(), k].to(x.device)
-        rows, columns = s[:, :1] + patch, s[:, 1:] + patch
-        moved = x[use[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-        rows, columns = t[:, :1] + patch, t[:, 1:] + patch
-        x[use[:, None, None], :, rows[:, :, None], columns[:, None, :]] = moved
-    return x
+    # copies of copies, worked out on pixel numbers: the same for all crops and prefixes of one draw
+    moves: dict[tuple[int, int], np.ndarray] = {}
+    for i, (seed, n) in enumerate(zip(draw.seed.tolist(), count.ceil().int().tolist(), strict=True)):
+        if (seed, n) not in moves:
+            moves[seed, n] = _moved(np.arange(h * w).reshape(h, w), source[i, :n].numpy(), target[i, :n].numpy())
+    index = np.stack([moves[key] for key in zip(draw.seed.tolist(), count.ceil().int().tolist(), strict=True)])
+    index = torch.from_numpy(index).flatten(1).to(x.device, non_blocking=True)
+    return x.flatten(2).gather(2, index[:, None].expand(-1, 3, -1)).view_as(x)
+
+
+def _moved(pixels: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Pixel numbers (H, W) after patches were copied, one after the other, from `source` to `target` corners (n, 2)."""
+    for (y0, x0), (y1, x1) in zip(source, target, strict=True):
+        pixels[y1 : y1 + PATCH, x1 : x1 + PATCH] = pixels[y0 : y0 + PATCH, x0 : x0 + PATCH].copy()
+    return pixels
 
 
 def pixelate(x: Tensor, strength: Tensor, draw: Draw) -> Tensor:
@@ -71,13 +76,14 @@ def quantization(x: Tensor, levels: Tensor, draw: Draw) -> Tensor:
 def color_block(x: Tensor, count: Tensor, draw: Draw) -> Tensor:
     """`count` blocks of 32x32 px, each of one random colour, at random places."""
     h, w = x.shape[-2:]
-    x = x.clone()
-    u = draw.field(lambda g: torch.rand(MAX_COUNT, 5, generator=g, device=x.device), x.device)
-    top = (u[..., 0] * (h - BLOCK + 1)).long()
-    left = (u[..., 1] * (w - BLOCK + 1)).long()
-    block = torch.arange(BLOCK, device=x.device)
-    for k in range(int(count.max())):
-        use = (count > k).nonzero().flatten()  # images that have a k-th block
-        rows, columns = top[use, k, None] + block, left[use, k, None] + block
-        x[use[:, None, None], :, rows[:, :, None], columns[:, None, :]] = u[use, k, None, None, 2:]
-    return x
+    u = draw.field(lambda g: torch.rand(MAX_COUNT, 5, generator=g), torch.device("cpu"))
+    corners = (u[..., :2] * torch.tensor([h - BLOCK + 1, w - BLOCK + 1])).long().numpy()
+    # the number of the last block that covers a pixel, 0 for none
+    last = np.zeros((len(x), h, w), np.int64)
+    for i, n in enumerate(count.ceil().int().tolist()):
+        for k, (top, left) in enumerate(corners[i, :n], start=1):
+            last[i, top : top + BLOCK, left : left + BLOCK] = k
+    number = torch.from_numpy(last).flatten(1).to(x.device, non_blocking=True)
+    colors = torch.cat([torch.zeros(len(x), 1, 3), u[..., 2:]], 1).mT.to(x.device, non_blocking=True)
+    painted = colors.gather(2, number[:, None].expand(-1, 3, -1)).view_as(x)
+    return torch.where((number > 0).view(-1, 1, h, w), painted, x)
