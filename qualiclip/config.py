@@ -47,6 +47,10 @@ class TrainConfig(BaseModel):
     )
     types_per_pair: int = Field(1, ge=1, le=2, description="degradation types applied in sequence to a pair *")
 
+    generator: Literal["kadid", "arniqa"] = Field(
+        "arniqa", description="operations of the degradations, where KADID-10k's and the authors' ARNIQA's differ *"
+    )
+
     margin_consistency: float = Field(2.5e-3, ge=0, description="m_cons *")
     margin_ranking: float = Field(6.75e-2, ge=0, description="m_rank *")
     lambda_consistency: float = Field(1.0, ge=0, description="weight of L_cons *")

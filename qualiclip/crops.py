@@ -121,7 +121,8 @@ def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator) -> Tensor:
             members = (types[:, k] == type_index).nonzero().flatten()
             flat = out[members].flatten(0, 2)
             repeated = draw[members].repeat(v * config.levels)
-            done = degrade(flat, list(TYPES)[type_index], levels.repeat(len(members) * v), repeated)
+            repeated_levels = levels.repeat(len(members) * v)
+            done = degrade(flat, list(TYPES)[type_index], repeated_levels, repeated, config.generator)
             out[members] = done.view(len(members), *out.shape[1:])
     return out
 

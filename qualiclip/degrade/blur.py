@@ -15,13 +15,15 @@ def gaussian_matrix(sigma: Tensor, n: int, radius: int | None = None) -> Tensor:
     """(B,) sigmas in px -> (B, n, n): the Gaussian blur of n samples with replicated borders, as a matrix.
 
     A blur along one axis is linear, so that the blur of an image is two matrix products: exact at the borders, and
-    fast on every device. Weights are Gaussian densities at integer distances, cut at `radius` px (None: 4 times the
-    largest sigma) and normalised; sigma 0 is the identity.
+    fast on every device. Weights are Gaussian densities at integer distances, cut at `radius` px (None: at twice the
+    sigma, rounded up, as MATLAB's imgaussfilt and so KADID-10k and ARNIQA do) and normalised; sigma 0 is the identity.
     """
-    radius = radius or max(1, math.ceil(4 * float(sigma.max())))
-    offsets = torch.arange(-radius, radius + 1, device=sigma.device)
+    longest = radius or max(1, math.ceil(2 * float(sigma.max())))
+    offsets = torch.arange(-longest, longest + 1, device=sigma.device)
     s = sigma.clamp(min=1e-3)[:, None]
     taps = torch.exp(-0.5 * (offsets / s) ** 2)
+    if radius is None:
+        taps = taps * (offsets.abs() <= (2 * sigma).ceil()[:, None])
     taps = taps / taps.sum(1, keepdim=True)
     rows = torch.arange(n, device=sigma.device)
     columns = (rows[:, None] + offsets).clamp(0, n - 1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from qualiclip.degrade.draw import Draw, per_image
 
 JITTER_PASSES = 5
-PATCH = 16  # px
+PATCH, REACH = 16, 8  # px
 BLOCK = 32  # px
 MAX_COUNT = 100  # patches or blocks whose positions are drawn; the level determines how many of them are used
 
@@ -31,13 +31,17 @@ def jitter(x: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
 
 def non_eccentricity_patch(x: Tensor, count: Tensor, draw: Draw) -> Tensor:
     """`count` patches of 16x16 px copied, one after the other, to a place at most 8 px away."""
+    return displace_patches(x, count, draw, margin=REACH)
+
+
+def displace_patches(x: Tensor, count: Tensor, draw: Draw, margin: int) -> Tensor:
+    """The same, for patches that are cut at least `margin` px from the border, 8 or more."""
     h, w = x.shape[-2:]
     u = draw.field(lambda g: torch.rand(MAX_COUNT, 4, generator=g), torch.device("cpu"))
     # where each patch is cut and where it is put: (B, MAX_COUNT, 2) rows and columns of corners
-    margin = PATCH // 2
     room = torch.tensor([h - PATCH - 2 * margin, w - PATCH - 2 * margin])
     source = (u[..., :2] * (room + 1)).long() + margin
-    target = source + (u[..., 2:] * (PATCH + 1)).long() - margin
+    target = source + (u[..., 2:] * (2 * REACH + 1)).long() - REACH
     # copies of copies, worked out on pixel numbers: the same for all crops and prefixes of one draw
     moves: dict[tuple[int, int], np.ndarray] = {}
     for i, (seed, n) in enumerate(zip(draw.seed.tolist(), count.ceil().int().tolist(), strict=True)):
