@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from qualiclip.config import TrainConfig
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
+from qualiclip.distributed import RANK, WORLD
 from qualiclip.images import open_rgb
 from qualiclip.tensors import to_tensor
 
@@ -52,17 +53,24 @@ def _permutation(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=generator(seed, 1, epoch))
 
 
+def my_pairs(config: TrainConfig) -> range:
+    """This process's share of the pairs of a step."""
+    share = config.crop_pairs // WORLD
+    return range(RANK * share, (RANK + 1) * share)
+
+
 class CropPairs(Dataset):
     """Step k -> uint8 crops (n, V, 3, crop, crop), V = 2, or 1 with a single crop; and photos that were unreadable.
 
-    n is the number of pairs per step, or this process's share of them under torchrun.
+    n is the number of pairs per step, or a process's share of them.
     """
 
-    def __init__(self, files: list[str], config: TrainConfig, rank: int = 0, world: int = 1):
-        if config.crop_pairs % world:
-            raise ValueError(f"{config.crop_pairs} crop pairs per step cannot be shared among {world} processes")
+    def __init__(self, files: list[str], config: TrainConfig, shared: bool = False):
+        """shared: under torchrun, this process's share of the pairs of a step. Raises ValueError for uneven shares."""
+        if shared and config.crop_pairs % WORLD:
+            raise ValueError(f"{config.crop_pairs} crop pairs per step cannot be shared among {WORLD} processes")
         self.files, self.config = files, config
-        self.mine = range(rank, config.crop_pairs, world)
+        self.mine = my_pairs(config) if shared else range(config.crop_pairs)
 
     def __len__(self) -> int:
         return self.config.total_steps(len(self.files)) * self.config.accumulate
@@ -108,14 +116,18 @@ class CropPairs(Dataset):
         return torch.stack([image[:, y : y + c.crop, x : x + c.crop] for y, x in places])
 
 
-def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator) -> Tensor:
-    """(n, V, 3, H, W) in [0, 1] -> (n, V, L, 3, H, W): each pair under one drawn type at L levels."""
-    n, v = crops.shape[:2]
+def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator, shared: bool = False) -> Tensor:
+    """(n, V, 3, H, W) in [0, 1] -> (n, V, L, 3, H, W): each pair under one drawn type at L levels.
+
+    shared: the crops are this process's share of the pairs of a step; draws are made for all of them.
+    """
+    n, v = config.crop_pairs if shared else len(crops), crops.shape[1]
+    mine = torch.tensor(my_pairs(config) if shared else range(n))
     levels = torch.linspace(config.first_level, N_LEVELS, config.levels, device=crops.device)
     out = crops[:, :, None].repeat(1, 1, config.levels, 1, 1, 1)
-    types = torch.stack([torch.randperm(len(TYPES), generator=g)[: config.types_per_pair] for _ in range(n)])
+    types = torch.stack([torch.randperm(len(TYPES), generator=g)[: config.types_per_pair] for _ in range(n)])[mine]
     for k in range(config.types_per_pair):
-        draw = Draw.sample(n, g)
+        draw = Draw.sample(n, g)[mine]
         for type_index in types[:, k].unique():
             # all pairs of one type are degraded together; the crops of a pair share their draw at every level
             members = (types[:, k] == type_index).nonzero().flatten()

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from qualiclip import batch_norm
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
 from qualiclip.crops import CropPairs, degraded, generator, held_out, validation_batches
+from qualiclip.distributed import RANK, gather, process_group, share_batch_norms, wrap
 from qualiclip.io import atomic, write_text
 from qualiclip.losses import consistency, negative_ranking, positive_ranking
 from qualiclip.model import QualiCLIP
@@ -41,7 +41,7 @@ NAN_BATCH = "nan_batch.safetensors"
 
 
 def loss_terms(model: QualiCLIP, images: Tensor, c: TrainConfig) -> dict[str, Tensor]:
-    """(n, V, L, 3, H, W) -> the weighted sum `loss` and its three unweighted terms.
+    """(n, V, L, 3, H, W) -> the weighted sum `loss` and its three unweighted terms, over the pairs of all processes.
 
     Only the encoder computes in bfloat16: the margins are of the size of its rounding.
     """
@@ -49,7 +49,7 @@ def loss_terms(model: QualiCLIP, images: Tensor, c: TrainConfig) -> dict[str, Te
     reduced = c.precision == "bfloat16" and has_bfloat16(device)
     with torch.autocast(device, torch.bfloat16, enabled=reduced):
         features = model.encode(images.flatten(0, 2))
-    s = model.compare(features).unflatten(0, images.shape[:3])
+    s = gather(model.compare(features).unflatten(0, images.shape[:3]))
     terms = {
         "consistency": consistency(s, c.margin_consistency),
         "positive": positive_ranking(s, c.margin_ranking, c.lambda_across),
@@ -83,15 +83,28 @@ def rank_consistency(model: QualiCLIP, batches: list[Tensor]) -> float:
     return float(torch.stack(in_order).mean())
 
 
+class Losses(nn.Module):
+    """`loss_terms` as a module, whose gradients can be averaged over processes."""
+
+    def __init__(self, model: QualiCLIP, config: TrainConfig):
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return loss_terms(self.model, images, self.config)
+
+
 class Run:
     """The state of one training run: model, optimizer, moving average, loss curve; saved and restored as a whole."""
 
-    def __init__(self, config: TrainConfig, device: str, rank: int = 0, world: int = 1):
-        self.config, self.device, self.rank, self.world = config, device, rank, world
+    def __init__(self, config: TrainConfig, device: str):
+        self.config, self.device = config, device
         pairs = config.prompt_pairs or PROMPT_PAIRS
         model = QualiCLIP.create(config.encoder, config.pretrained, pairs, config.logit_scale, config.seed)
         self.model = model.to(device, memory_format=torch.channels_last)  # convolutions take a third less time so
         self.averaged = copy.deepcopy(self.model) if config.ema_decay else self.model
+        share_batch_norms(self.model.encoder)
+        self.losses = wrap(Losses(self.model, config))
         self.optimizer = AdamW(list(self.model.encoder.parameters()), config.lr, config.weight_decay)
         # where the run began, to state how far it went
         self.initial_weights = [p.detach().clone() for p in self.model.encoder.parameters()]
@@ -99,6 +112,24 @@ class Run:
         self.step = 0
         self.curve: list[dict[str, float]] = []
         self.unreadable: list[str] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "config": self.config.model_dump(),
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "curve": self.curve,
+            "unreadable": self.unreadable,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.curve, self.unreadable = state["step"], state["curve"], state["unreadable"]
 
     def train_mode(self) -> None:
         """Train mode; frozen batch norms stay in evaluation mode."""
@@ -120,28 +151,20 @@ class Run:
             pixels, unreadable = next(batches)
             self.unreadable += [u for u in unreadable if u not in self.unreadable]
             crops = pixels.to(self.device, non_blocking=True).float() / 255
-            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a, self.rank))
-            terms = loss_terms(self.model, images, c)
+            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a, 0), shared=True)
+            terms = self.losses(images)
             if not torch.isfinite(terms["loss"]):
                 problem = f"step {self.step + 1}: the loss is {terms['loss'].item()}; lower lr or add warm-up"
                 raise FloatingPointError(problem, images.detach().cpu())
             (terms["loss"] / c.accumulate).backward()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / c.accumulate
-        if self.world > 1:
-            self._share_gradients()
         # update the weights, and their moving average
         self.optimizer.step()
         self.step += 1
         if c.ema_decay:
             self._average(min(c.ema_decay, self.step / (self.step + 10)))
         return sums
-
-    def _share_gradients(self) -> None:
-        """The mean gradient over all processes, in each of them."""
-        for parameter in self.model.encoder.parameters():
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= self.world
 
     @torch.no_grad()
     def _average(self, decay: float) -> None:
@@ -153,18 +176,9 @@ class Run:
 
 def save_checkpoint(run: Run, folder: Path) -> None:
     """Write last.ckpt; the one before stays as last.ckpt.previous until the next."""
-    state = {
-        "config": run.config.model_dump(),
-        "model": run.model.state_dict(),
-        "averaged": run.averaged.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "step": run.step,
-        "curve": run.curve,
-        "unreadable": run.unreadable,
-    }
     path = folder / CHECKPOINT
     with atomic(path) as temporary:
-        torch.save(state, temporary)
+        torch.save(run.state_dict(), temporary)
         if path.exists():
             os.replace(path, path.with_suffix(".ckpt.previous"))
 
@@ -182,17 +196,14 @@ def restore_checkpoint(run: Run, folder: Path) -> None:
             print(f"{path} is damaged and ignored: {e}".splitlines()[0], file=sys.stderr)
             continue
         # restore all or nothing
-        fresh = copy.deepcopy(vars(run))
+        fresh = copy.deepcopy(run.state_dict())
         try:
-            if state["config"] != run.config.model_dump():
+            if state["config"] != fresh["config"]:
                 print(f"{path} belongs to another configuration and is ignored", file=sys.stderr)
                 continue
-            run.model.load_state_dict(state["model"])
-            run.averaged.load_state_dict(state["averaged"])
-            run.optimizer.load_state_dict(state["optimizer"])
-            run.step, run.curve, run.unreadable = state["step"], state["curve"], state["unreadable"]
+            run.load_state_dict(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as e:
-            vars(run).update(fresh)  # what was restored before the error
+            run.load_state_dict(fresh)  # what was restored before the error
             print(f"{path} has an older format and is ignored: {e!r}".splitlines()[0], file=sys.stderr)
             continue
         print(f"resuming from {path}, step {run.step}", file=sys.stderr)
@@ -209,25 +220,25 @@ def train(config: TrainConfig, files: list[str], out: Path, device: str, workers
     Raises ValueError for an image smaller than the crop, FloatingPointError when the loss is not finite: the batch,
     (n, V, L, 3, H, W) in [0, 1], is then in out/nan_batch.safetensors.
     """
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    if world > 1:
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
-        if device == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     out.mkdir(parents=True, exist_ok=True)
+    with process_group(device):
+        return _train(config, files, out, device, workers)
+
+
+def _train(config: TrainConfig, files: list[str], out: Path, device: str, workers: int) -> dict[str, Any]:
+    """`train`, in one of several connected processes."""
     # contents for training and for validation, and the run as an earlier, killed process left it
     training, validation = held_out(files, config)
-    crops = CropPairs(training, config, rank, world)
+    crops = CropPairs(training, config, shared=True)
     total = config.total_steps(len(training))
-    run = Run(config, device, rank, world)
-    initial = copy.deepcopy(run.model)
-    restore_checkpoint(run, out)
+    run = Run(config, device)
     held = validation_batches(validation, config, device)
-    before = rank_consistency(initial.eval(), held)
+    before = rank_consistency(run.model.eval(), held)
+    restore_checkpoint(run, out)
     # the steps that are left
     rest = range(run.step * config.accumulate, total * config.accumulate)
     batches = iter(DataLoader(crops, sampler=rest, batch_size=None, num_workers=workers, pin_memory=device == "cuda"))
-    with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step", disable=rank > 0) as bar:
+    with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step", disable=RANK > 0) as bar:
         while run.step < total:
             run.train_mode()
             try:
@@ -239,7 +250,7 @@ def train(config: TrainConfig, files: list[str], out: Path, device: str, workers
             bar.update()
             images = (bar.format_dict["rate"] or 0) * config.images
             bar.set_postfix({"loss": f"{terms['loss']:.4f}", "images/s": f"{images:.0f}"}, refresh=False)
-            if run.step % config.checkpoint_every == 0 and run.step < total and rank == 0:
+            if run.step % config.checkpoint_every == 0 and run.step < total and RANK == 0:
                 run.curve[-1]["rank_consistency"] = rank_consistency(run.averaged.eval(), held)
                 save_checkpoint(run, out)
     # batch-norm statistics of the final weights
@@ -257,10 +268,8 @@ def train(config: TrainConfig, files: list[str], out: Path, device: str, workers
         "contents": {"train": len(training), "held_out": len(validation), "unreadable": run.unreadable},
         "curve": run.curve,
     }
-    if rank == 0:
+    if RANK == 0:
         write_result(run, out, record)
-    if world > 1:
-        dist.destroy_process_group()
     return record
 
 
@@ -271,7 +280,7 @@ def estimate_statistics(run: Run, files: list[str], total: int) -> None:
 
     def batches() -> Iterator[Tensor]:
         steps = range(total * c.accumulate, total * c.accumulate + c.norm_batches)
-        for step in tqdm(steps, desc="batch-norm statistics", unit="batch", disable=run.rank > 0):
+        for step in tqdm(steps, desc="batch-norm statistics", unit="batch", disable=RANK > 0):
             x = crops[step][0].to(run.device).float() / 255
             images = degraded(x, c, generator(c.seed, 3, step, 0)).flatten(0, 2)
             yield (images - model.mean) / model.std
