@@ -123,7 +123,7 @@ def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator, shared: boo
     """
     n, v = config.crop_pairs if shared else len(crops), crops.shape[1]
     mine = torch.tensor(my_pairs(config) if shared else range(n))
-    levels = torch.linspace(config.first_level, N_LEVELS, config.levels, device=crops.device)
+    levels = torch.linspace(config.first_level, N_LEVELS, config.levels)
     out = crops[:, :, None].repeat(1, 1, config.levels, 1, 1, 1)
     types = torch.stack([torch.randperm(len(TYPES), generator=g)[: config.types_per_pair] for _ in range(n)])[mine]
     for k in range(config.types_per_pair):
@@ -131,11 +131,12 @@ def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator, shared: boo
         for type_index in types[:, k].unique():
             # all pairs of one type are degraded together; the crops of a pair share their draw at every level
             members = (types[:, k] == type_index).nonzero().flatten()
-            flat = out[members].flatten(0, 2)
+            rows = members.to(crops.device, non_blocking=True)
+            flat = out.index_select(0, rows).flatten(0, 2)
             repeated = draw[members].repeat(v * config.levels)
             repeated_levels = levels.repeat(len(members) * v)
             done = degrade(flat, list(TYPES)[type_index], repeated_levels, repeated, config.generator)
-            out[members] = done.view(len(members), *out.shape[1:])
+            out.index_copy_(0, rows, done.view(len(members), *out.shape[1:]))
     return out
 
 

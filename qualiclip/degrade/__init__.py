@@ -81,17 +81,16 @@ def degrade(images: Tensor, type_name: str, levels: Tensor, draw: Draw, generato
     # check the arguments
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < MIN_SIDE:
         raise ValueError(f"expected (B, 3, H, W) of at least {MIN_SIDE} px, got {tuple(images.shape)}")
-    levels = levels.to(images.device)
+    levels = levels.cpu()  # parameters are worked out there: nothing waits for the device
     if levels.shape != images.shape[:1] or not bool(((levels >= 0) & (levels <= N_LEVELS)).all()):
         raise ValueError(f"expected {len(images)} levels in [0, {N_LEVELS}], got {levels.tolist()}")
-    values, draw = severity(type_name, levels), draw.to(images.device)
+    values = severity(type_name, levels)
     # a CPU works on a few images at a time: its temporary tensors then fit into the cache
-    size = len(images) if images.is_cuda else max(1, CPU_CHUNK // images[0].numel())
+    size = max(1, CPU_CHUNK // images[0].numel()) if images.device.type == "cpu" else len(images)
     out = torch.empty_like(images)
     for part in torch.arange(len(images)).split(size):
         rows = slice(int(part[0]), int(part[-1]) + 1)
         out[rows] = GENERATORS[generator][type_name](images[rows], values[rows], draw[part]).clamp_(0, 1)
     # level 0 is the image itself, bit by bit
-    untouched = levels == 0
-    out[untouched] = images[untouched]
-    return out
+    untouched = (levels == 0).nonzero().flatten().to(images.device, non_blocking=True)
+    return out.index_copy_(0, untouched, images.index_select(0, untouched)) if len(untouched) else out

@@ -78,7 +78,7 @@ def lens_blur(x: Tensor, radius: Tensor, draw: Draw) -> Tensor:
     kernels = [disk_kernel(r) if r > 0.5 else torch.ones(1, 1) for r in radius.tolist()]
     size = max(len(k) for k in kernels)
     padded = [torch.nn.functional.pad(k, [(size - len(k)) // 2] * 4) for k in kernels]
-    return convolve(x, torch.stack(padded).to(x.device, non_blocking=True))
+    return convolve(x, torch.stack(padded))
 
 
 def quantization(x: Tensor, levels: Tensor, draw: Draw) -> Tensor:
@@ -89,8 +89,8 @@ def quantization(x: Tensor, levels: Tensor, draw: Draw) -> Tensor:
     number = (x > 0).to(x)
     step = 255 / levels.floor()
     for k in range(1, int(levels.max())):
-        threshold = torch.where(k < levels.floor(), (k * step).floor(), torch.inf).to(x.device)
-        number += x * 255 > per_image(threshold)
+        threshold = torch.where(k < levels.floor(), (k * step).floor(), torch.inf)
+        number += x * 255 > per_image(threshold, x)
     low, high = number.amin((1, 2, 3), keepdim=True), number.amax((1, 2, 3), keepdim=True)
     return torch.where(high > low, (number - low) / (high - low).clamp_min(1), number)
 

@@ -23,7 +23,7 @@ def jitter(x: Tensor, sigma: Tensor, draw: Draw) -> Tensor:
     b, _, h, w = x.shape
     noise = draw.field(lambda g: torch.randn(JITTER_PASSES, h, w, 2, generator=g, device=x.device), x.device)
     base = F.affine_grid(torch.eye(2, 3, device=x.device).expand(b, 2, 3), [b, 1, h, w], align_corners=False)
-    per_pixel = per_image(sigma) * torch.tensor([2 / w, 2 / h], device=x.device)
+    per_pixel = per_image(sigma, x) * torch.tensor([2 / w, 2 / h]).to(x.device, non_blocking=True)
     for i in range(JITTER_PASSES):
         x = F.grid_sample(x, base + noise[:, i] * per_pixel, padding_mode="border", align_corners=False)
     return x
@@ -63,17 +63,18 @@ def pixelate(x: Tensor, strength: Tensor, draw: Draw) -> Tensor:
     """Resized to 0.95 - strength^0.6 of the size and back, by the nearest neighbour."""
     out = torch.empty_like(x)
     h, w = x.shape[-2:]
-    for s in strength.unique():
-        members = strength == s
-        scale = 0.95 - float(s) ** 0.6
-        small = F.interpolate(x[members], size=(max(1, int(h * scale)), max(1, int(w * scale))), mode="nearest")
-        out[members] = F.interpolate(small, size=(h, w), mode="nearest")
+    for s in strength.unique().tolist():
+        members = (strength == s).nonzero().flatten().to(x.device, non_blocking=True)
+        scale = 0.95 - s**0.6
+        size = max(1, int(h * scale)), max(1, int(w * scale))
+        small = F.interpolate(x.index_select(0, members), size=size, mode="nearest")
+        out.index_copy_(0, members, F.interpolate(small, size=(h, w), mode="nearest"))
     return out
 
 
 def quantization(x: Tensor, levels: Tensor, draw: Draw) -> Tensor:
     """Every channel rounded to one of `levels` values, which are evenly spaced in [0, 1]."""
-    n = per_image(levels)
+    n = per_image(levels, x)
     return torch.minimum((x * n).floor(), n - 1) / (n - 1)
 
 
