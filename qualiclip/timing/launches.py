@@ -15,37 +15,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from qualiclip.config import TrainConfig
 from qualiclip.crops import degraded, generator
 
-FREE = set(  # views and allocations, which launch nothing
-    [
-        "alias",
-        "as_strided",
-        "detach",
-        "empty",
-        "empty_like",
-        "empty_strided",
-        "expand",
-        "new_empty",
-        "new_empty_strided",
-        "permute",
-        "resolve_conj",
-        "resolve_neg",
-        "select",
-        "slice",
-        "split",
-        "split_with_sizes",
-        "squeeze",
-        "t",
-        "transpose",
-        "unbind",
-        "unfold",
-        "unsqueeze",
-        "view",
-        "_unsafe_view",
-        "_reshape_alias",
-        "view_as_real",
-        "lift_fresh",
-    ]
-)
+# views and allocations, which launch nothing
+# fmt: off
+FREE = {
+    "alias", "as_strided", "detach", "empty", "empty_like", "empty_strided", "expand", "new_empty",
+    "new_empty_strided", "permute", "resolve_conj", "resolve_neg", "select", "slice", "split",
+    "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view", "_unsafe_view",
+    "_reshape_alias", "view_as_real", "lift_fresh",
+}
+# fmt: on
 WAITS = {"_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "equal", "item", "masked_select"}
 
 
