@@ -1,4 +1,4 @@
-"""Controls: what a quality score must beat. None of them knows what quality is."""
+"""Controls: methods that a quality score must outperform. They know nothing of quality, or read it from the labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qualiclip.bench.methods.contract import Batch
 
 
 class Random:
-    """Uniform in [0, 1), from the image's name alone, so that it never changes."""
+    """A number in [0, 1) from the SHA-256 of the image's name, so that it never changes."""
 
     def load(self, device: str) -> None:
         pass
@@ -26,7 +26,7 @@ class Random:
 
 
 class FileSize:
-    """Bytes of the file: compression leaves more to what has more detail, or noise."""
+    """Bytes of the file: a compressed image with more detail, or more noise, is larger."""
 
     def load(self, device: str) -> None:
         pass
@@ -36,7 +36,7 @@ class FileSize:
 
 
 class Laplacian:
-    """Mean absolute 3x3 Laplacian of the grey image: sharpness, or noise."""
+    """Mean absolute value of the 3x3 Laplacian of the grey image: it grows with sharpness, and with noise."""
 
     def load(self, device: str) -> None:
         pass
@@ -46,13 +46,13 @@ class Laplacian:
 
 
 class NoisyOracle:
-    """The label itself plus Gaussian noise of `noise` standard deviations of the labels.
+    """The label plus Gaussian noise: an unbiased method of limited precision.
 
-    What a perfect but imprecise method would look like. The noise comes from the image's name; labels come
-    signed so that higher is better.
+    The noise is seeded by the image's name, so that it never changes.
     """
 
     def __init__(self, labels: pd.DataFrame, noise: float):
+        """labels: an index whose mos is oriented so that higher is better. noise: in standard deviations of mos."""
         mos = labels["mos"].to_numpy(float)
         self.mos = dict(zip(labels["image"], mos, strict=True))
         self.spread = noise * float(mos.std())

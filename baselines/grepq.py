@@ -1,7 +1,7 @@
 """GRepQ (Srinath et al., WACV 2024), after the authors' released evaluation code.
 
-Its three files are on Google Drive only and come by hand: the low-level weights, the high-level weights and
-the pristine patches that the authors selected, as one file (N, 3, 96, 96) in [0, 1].
+Its three files are on Google Drive only, and must be downloaded by hand: the low-level weights, the high-level weights
+and the pristine patches that the authors selected, (N, 3, 96, 96) in [0, 1] in one HDF5 file.
 """
 
 from __future__ import annotations
@@ -41,37 +41,45 @@ class LowLevel(nn.Module):
 
 
 def low_level(model: nn.Module, pristine: Pristine, image: Tensor) -> Tensor:
-    """(3, H, W) in [0, 1] -> 1 - sigmoid(d / 100), d the NIQE-type distance of its patches to `pristine`."""
+    """(3, H, W) in [0, 1] -> scalar 1 - sigmoid(d / 100) in [0, 0.5], d the NIQE-type distance to `pristine`."""
     patches = model(cut(image, SIDE, STRIDE)).double()
     return 1 - torch.sigmoid(pristine.distance(patches) / 100)
 
 
 def high_level(features: Tensor, prompts: Tensor) -> Tensor:
-    """(B, D) image features and (2, D) of the good and the bad prompt -> (B,) sigmoid(10 (s_good - s_bad))."""
+    """Features (B, D) of images and (2, D) of the good and the bad prompt -> (B,) sigmoid(10 (s_good - s_bad)).
+
+    s are cosine similarities.
+    """
     good, bad = (F.cosine_similarity(features, p[None], dim=-1) for p in prompts)
     return torch.sigmoid(10 * (good - bad))
 
 
 class GRepQ:
-    """Sum of both levels, in [0, 1.5]; higher is better."""
+    """Sum of the low-level and the high-level score, in [0, 1.5]; higher is better."""
 
     def __init__(self, mirror: Path | None):
+        """mirror: folder with grepq/<the three files>; CLIP is fetched where the mirror lacks it."""
         self.mirror = mirror
 
     def _file(self, name: str) -> Path:
+        """The path of one of the three files. Raises NotRun."""
         path = self.mirror / "grepq" / name if self.mirror else None
         if path is None or not path.is_file():
-            where = f"{self.mirror or 'DIR'}/grepq/{name}" + ("" if self.mirror else " and give mirror=DIR")
-            raise NotRun(f"{name} could not be fetched from the authors' Google Drive; put it at {where}")
+            place = f"{self.mirror or 'DIR'}/grepq/{name}" + ("" if self.mirror else " and give mirror=DIR")
+            raise NotRun(f"{name} could not be fetched from the authors' Google Drive; put it at {place}")
         return path
 
     def load(self, device: str) -> None:
+        """Read the files, and fetch CLIP. Raises NotRun where one of them is missing."""
+        # the two models
         low, high, patches = (self._file(name) for name in FILES)
         with weights_or_not_run(self.mirror):
             clip = open_clip.create_model("RN50-quickgelu", pretrained="openai").float().eval()
             level = LowLevel().eval()
             level.load_state_dict(torch.load(low, map_location="cpu", weights_only=True)["model"]["state_dict"])
             clip.visual.load_state_dict(torch.load(high, map_location="cpu", weights_only=True), strict=False)
+        # pristine patches and prompts
         with h5py.File(patches) as f:
             pristine = torch.from_numpy(f["data"][:])
         tokens = open_clip.get_tokenizer("RN50-quickgelu")(list(PROMPTS))
@@ -82,12 +90,13 @@ class GRepQ:
 
     @torch.inference_mode()
     def ready(self, level: nn.Module, visual: nn.Module, pristine: Tensor) -> None:
-        """Take the two models and the pristine patches (N, 3, 96, 96)."""
+        """Use these two models, and fit the Gaussian of the pristine patches (N, 3, 96, 96) in [0, 1]."""
         self.level, self.visual = level, visual
         self.pristine = Pristine(*gaussian(torch.cat([level(p) for p in pristine.split(64)]).double()))
         self.mean, self.std = (pristine.new_tensor(v).view(3, 1, 1) for v in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> Tensor:
+        """(B,) in [0, 1.5], higher is better."""
         low = torch.stack([low_level(self.level, self.pristine, image) for image in batch.images])
         return low + high_level(self.visual((batch.images - self.mean) / self.std), self.prompts).double()

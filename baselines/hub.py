@@ -1,41 +1,35 @@
-"""The released QualiCLIP, scored as the authors' hub code does: scale 100, no temperature."""
+"""The released QualiCLIP, scored as in the authors' hub code: logit scale 100, no temperature."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import open_clip
 import torch
-from open_clip.model import CLIP
 from torch import Tensor
 
 from qualiclip.bench.methods.contract import Batch
 from qualiclip.bench.methods.library_patches import weights_or_not_run
-from qualiclip.model import AnySizePool, QualiCLIP
+from qualiclip.model import QualiCLIP
 
 URL = "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth"
-PREFIX = "clip_model.visual."
-
-
-def from_release(state: dict[str, Tensor], encoder: str = "RN50-quickgelu") -> QualiCLIP:
-    """The model of a released checkpoint: OpenAI CLIP's names, and the features of the prompts, positive first."""
-    visual = CLIP(**{k: v for k, v in open_clip.get_model_config(encoder).items() if k != "custom_text"}).visual
-    known = visual.state_dict()
-    visual.load_state_dict({k.removeprefix(PREFIX): v for k, v in state.items() if k.removeprefix(PREFIX) in known})
-    visual.attnpool = AnySizePool(visual.attnpool)
-    return QualiCLIP(visual.float(), state["prompts_features"].float().unflatten(0, (-1, 2))).eval()
 
 
 class QualiclipHub:
-    """Mean over the prompt pairs of P(positive), of the image unresized and without positional embedding."""
+    """Mean over the prompt pairs of P(positive), of the whole image without positional embedding; in [0, 1]."""
 
     def __init__(self, mirror: Path | None):
+        """mirror: folder that may hold pyiqa/qualiclip.pth, which is then used in place of the network."""
         self.mirror = mirror
 
     def load(self, device: str) -> None:
+        """Fetch the weights into the cache of torch.hub, unless they are there. Raises NotRun where that fails."""
+        file = Path(torch.hub.get_dir()) / "checkpoints" / "qualiclip.pth"
         with weights_or_not_run(self.mirror):
-            state = torch.hub.load_state_dict_from_url(URL, map_location="cpu", progress=False)
-        self.model = from_release(state).to(device)
+            if not file.is_file():
+                torch.hub.download_url_to_file(URL, str(file), progress=False)
+            self.model = QualiCLIP.from_checkpoint(file, device)
+        self.model.logit_scale = 100.0  # the hub code's constant, whatever the file states
 
     def score(self, batch: Batch) -> Tensor:
+        """(B,) in [0, 1], higher is better."""
         return self.model.score(batch.images)

@@ -1,4 +1,4 @@
-"""NIQE's distance over the patch features of an encoder: what makes a representation an opinion-unaware score."""
+"""NIQE's distance on the patch features of an encoder: it makes an opinion-unaware score of any representation."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ SIDE, STRIDE = 96, 48  # px
 
 
 class Mvg:
-    """Base: a subclass gives `self.encode`, (N, 3, s, s) in [0, 1] -> (N, D), in `load_encoder`."""
+    """Base class. A subclass defines `load_encoder`, which sets `self.encode`."""
 
-    encode: Callable[[Tensor], Tensor]
+    encode: Callable[[Tensor], Tensor]  # patches (N, 3, s, s) in [0, 1] -> features (N, D)
 
     def __init__(self, fitted: Path):
+        """fitted: the file that `fit` writes, a NumPy archive of mean (D,) and covariance (D, D)."""
         self.fitted = fitted
 
     def load_encoder(self, device: str) -> None:
+        """Set `self.encode`. Raises NotRun when weights cannot be had."""
         raise NotImplementedError
 
     @torch.inference_mode()
     def fit(self, files: list[Path], out: Path, device: str) -> None:
-        """Mean and covariance of the features of each photo's sharpest patches, as a NumPy archive."""
+        """Write mean and covariance of the features of each photo's sharpest patches to `out`, a NumPy archive."""
         self.load_encoder(device)
         rows = []
         for file in tqdm(files, desc="fit", unit="photo"):
@@ -44,21 +46,23 @@ class Mvg:
             np.savez(f, mean=mean.numpy(), covariance=covariance.numpy(), patches=sum(map(len, rows)))
 
     def load(self, device: str) -> None:
+        """Get the encoder, and the Gaussian that was fitted. Raises NotRun when weights cannot be had."""
         self.load_encoder(device)
         model = np.load(self.fitted)
         self.pristine = Pristine(*(torch.from_numpy(model[k]).to(device) for k in ("mean", "covariance")))
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> Tensor:
-        """Distances of each image's patches to the pristine ones; lower is better."""
-        sets = [self.encode(cut(image, SIDE, STRIDE)).double() for image in batch.images]
-        return torch.stack([self.pristine.distance(s) for s in sets])
+        """(B,) distances of each image's patches to the pristine ones; lower is better."""
+        features = [self.encode(cut(image, SIDE, STRIDE)).double() for image in batch.images]
+        return torch.stack([self.pristine.distance(f) for f in features])
 
 
 class VariantMvg(Mvg):
-    """Over an encoder trained here, or over CLIP itself (the variant of no training steps)."""
+    """With an encoder of this suite: trained, or as it was before training (the variant of no steps)."""
 
     def __init__(self, fitted: Path, checkpoint: Path):
+        """checkpoint: folder of the encoder's variant."""
         super().__init__(fitted)
         self.checkpoint = checkpoint
 
@@ -67,9 +71,10 @@ class VariantMvg(Mvg):
 
 
 class ArniqaMvg(Mvg):
-    """Over ARNIQA's encoder: features of a patch and of its half-size copy side by side."""
+    """With ARNIQA's encoder: features of a patch, joined with those of its copy at half the size."""
 
     def __init__(self, fitted: Path, mirror: Path | None):
+        """mirror: folder of local files used in place of the network."""
         super().__init__(fitted)
         self.mirror = mirror
 

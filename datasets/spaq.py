@@ -1,4 +1,4 @@
-"""Labels of SPAQ: the authors' spreadsheet, or the plain table of the same names and MOS in the same order."""
+"""Labels of SPAQ: the authors' spreadsheet, or a CSV table of the same names and MOS in the same order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SPREADSHEET, TABLE = "MOS and Image attribute scores.xlsx", "meta_info_SPAQDatas
 
 
 def read(files: list[Path]) -> pd.DataFrame:
-    """Columns image and mos, a row an image. Raises ValueError where neither file is there."""
+    """Columns image and mos, one row per image. Raises ValueError where neither file is there."""
     by_name = {f.name: f for f in files}
     if SPREADSHEET in by_name:
         table = pd.read_excel(by_name[SPREADSHEET], dtype={"Image name": str})

@@ -168,7 +168,9 @@ class QualiCLIP(nn.Module):
         # weights by their names in OpenAI's CLIP
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as e:
+        except pickle.UnpicklingError as e:  # whose message advises to run code from the file
+            raise CheckpointError(f"{file}: not a weights file (damaged, or it holds more than tensors)") from e
+        except (OSError, EOFError, RuntimeError) as e:
             raise CheckpointError(f"{file}: not a weights file ({_first_line(e)})") from e
         state = state.get("params", state) if isinstance(state, dict) else {}
         names = {str(k).removeprefix("clip_model."): v for k, v in state.items()}

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-MIRROR = ROOT.parent / "shared" / "mirror"
+from tests.support.commands import ROOT
+
+MIRROR = "QUALICLIP_MIRROR"  # environment variable: a folder of real files
+RUNS = ("finished", "finished_small")  # fixtures that take minutes
 
 torch.set_num_threads(1)
-
-
-RUNS = ("finished", "whole")  # fixtures that take minutes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,9 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """Real files that stand in for the network; tests that need them skip where they are absent."""
-    if not MIRROR.is_dir():
-        pytest.skip("../shared/mirror is not here: no real data to test with")
-    return MIRROR
+    folder = os.environ.get(MIRROR)
+    if not folder:
+        pytest.skip(f"{MIRROR} is not set: it names a folder of real files to test with")
+    if not Path(folder).is_dir():
+        pytest.skip(f"{MIRROR}={folder}: there is no such folder of real files to test with")
+    return Path(folder).resolve()
 
 
 @pytest.fixture
@@ -76,15 +76,3 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train = TrainConfig(encoder="rn-mini", pretrained=None, epochs=None, steps=0)
     (folder / TRAIN_RECORD).write_text(json.dumps({"model": model.config, "train": train.model_dump()}))
     return folder
-
-
-def environment(cwd: Path = ROOT, **env: str) -> dict[str, str]:
-    """What a command needs that runs in `cwd`: this interpreter's programs first on the path, the package there."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    modules = os.pathsep.join(filter(None, [str(cwd), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PATH": path, "PYTHONPATH": modules, **env}
-
-
-def run(*command: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with this interpreter's programs first on the path."""
-    return subprocess.run(command, cwd=cwd, env=environment(cwd, **env), capture_output=True, text=True, check=False)

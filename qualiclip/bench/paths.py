@@ -108,6 +108,3 @@ class Paths:
 
     def log(self, job: str) -> Path:
         return self.root / "logs" / f"{job}.log"
-
-    def benchmark(self, job: str) -> Path:
-        return self.root / "benchmarks" / f"{job}.tsv"

@@ -59,11 +59,11 @@ def hand_over() -> None:
 
 
 def _receive(connection: socket.socket) -> tuple[list[str], str, dict[str, str], list[int]]:
-    """Arguments, folder, environment and streams of a job."""
+    """Arguments, folder, environment and streams of a job. Raises ValueError where its process has been killed."""
     header, fds, *_ = socket.recv_fds(connection, HEADER, STREAMS)
-    request = b""
-    while len(request) < int.from_bytes(header, "big"):
-        request += connection.recv(1 << 20)
+    length, request = int.from_bytes(header, "big"), b""
+    while len(request) < length and (part := connection.recv(1 << 20)):
+        request += part
     arguments, folder, environment = json.loads(request)
     return arguments, folder, environment, fds
 
@@ -72,7 +72,10 @@ def _preload(module: str) -> None:
     """Import the libraries behind a module of this suite, so that forks have them."""
     from qualiclip.bench.sources import libraries
 
-    for name in libraries(module):
+    names: list[str] = []
+    with suppress(ValueError, SyntaxError, OSError):  # no module of this tree, or one that cannot be read
+        names = libraries(module)
+    for name in names:
         with suppress(Exception):  # the job will meet the error itself, and say what it says
             importlib.import_module(name)
 
@@ -139,7 +142,11 @@ def serve(path: Path) -> None:
     try:
         while listening in select.select([listening, sys.stdin], [], [])[0]:
             connection, _ = listening.accept()
-            job = _receive(connection)
+            try:
+                job = _receive(connection)
+            except (OSError, ValueError):
+                connection.close()
+                continue
             _preload(job[0][0])
             if os.fork() == 0:
                 listening.close()
@@ -155,6 +162,8 @@ def serve(path: Path) -> None:
             connection.close()
     finally:
         path.unlink(missing_ok=True)
+        with suppress(OSError):  # not the folder that `start` made, but one that holds something else
+            path.parent.rmdir()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -147,7 +146,6 @@ def read_card(model: type[C], path: Path) -> C:
     return parse(model, path, {**content, "name": path.stem, "path": path})
 
 
-@cache
 def read_cards(model: type[C], folder: Path) -> dict[str, C]:
     """All cards of a folder and of its direct subfolders, by name. Raises CardError, also for two of one name."""
     cards: dict[str, C] = {}

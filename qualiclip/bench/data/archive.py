@@ -1,4 +1,4 @@
-"""Archives unpacked with suspicion: nothing leaves the folder, nothing grows without limit."""
+"""Safe extraction of zip and tar archives: nothing is written outside of the folder, and the total size is limited."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tqdm import tqdm
 
 from qualiclip.bench.data.download import FetchError, require_space
 
-RATIO = 100  # an archive of images hardly shrinks; one that grows more than this is a bomb
-SMALL = 1 << 30  # bytes that any archive may grow to
+MAX_RATIO = 100  # unpacked size over archive size; images hardly compress, so that more than this is a bomb
+MIN_LIMIT = 1 << 30  # bytes that any archive may unpack to
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 @contextmanager
-def _naming(archive: Path) -> Iterator[None]:
-    """Say which archive is at fault."""
+def _archive_errors(archive: Path) -> Iterator[None]:
+    """Turn the errors of the libraries into FetchError with the name of the archive and the remedy."""
     try:
         yield
     except (RuntimeError, NotImplementedError) as e:
@@ -35,14 +35,15 @@ def _naming(archive: Path) -> Iterator[None]:
         raise FetchError(f"{archive}: damaged or truncated ({e}); remove it and fetch it again") from e
 
 
-def _check(archive: Path, total: int, limit: int, target: Path) -> None:
+def _check_size(archive: Path, total: int, limit: int, target: Path) -> None:
+    """Raises FetchError for more bytes than `limit`, or than the disk has room for."""
     if total > limit:
-        raise FetchError(f"{archive}: would unpack to more than {limit / 1e9:.1f} GB; is it a bomb?")
+        raise FetchError(f"{archive}: would unpack to more than {limit / 1e9:.1f} GB; is it a decompression bomb?")
     require_space(target, total, f"unpacking {archive.name}")
 
 
 def _inside(archive: Path, target: Path, member: str) -> Path:
-    """Where a member goes."""
+    """The path of a member in the folder `target`. Raises FetchError where it would lie outside."""
     path = (target / member).resolve()
     if not path.is_relative_to(target.resolve()):
         raise FetchError(f"{archive}: {member} leaves the folder")
@@ -50,40 +51,43 @@ def _inside(archive: Path, target: Path, member: str) -> Path:
 
 
 def _unzip(archive: Path, target: Path, limit: int) -> None:
+    """Unpack a zip file."""
     with zipfile.ZipFile(archive) as z:
         members = z.infolist()
-        # zipfile stops reading a member at the size stated here, so the statement binds
-        _check(archive, sum(m.file_size for m in members), limit, target)
+        # the stated sizes can be trusted: zipfile stops reading a member there
+        _check_size(archive, sum(m.file_size for m in members), limit, target)
         for member in tqdm(members, desc=f"extract {archive.name}", unit="file"):
             _inside(archive, target, member.filename)
             z.extract(member, target)  # a link is written as a small file that holds its target
 
 
 def _untar(archive: Path, target: Path, limit: int) -> None:
+    """Unpack the files of a tar file, which may be compressed."""
     total = 0
     with tarfile.open(archive) as t:
         for member in tqdm(t, desc=f"extract {archive.name}", unit="file"):
             if not member.isfile():
-                continue  # folders come with their files; links and devices no dataset needs, one may point anywhere
+                continue  # folders are made for their files; links may point anywhere, and no dataset needs devices
             total += member.size
-            _check(archive, total, limit, target)
+            _check_size(archive, total, limit, target)
             path = _inside(archive, target, member.name.lstrip("/"))  # as tar itself does
             path.parent.mkdir(parents=True, exist_ok=True)
-            # bytes alone, not t.extract: its safe filter came with Python 3.11.4, and owners and modes are not wanted
+            # not t.extract, whose safe filter needs Python 3.11.4; owners and modes of files are not wanted either
             with t.extractfile(member) as content, path.open("wb") as out:
                 shutil.copyfileobj(content, out)
 
 
 def extract(archive: Path, target: Path, limit: int | None = None) -> None:
-    """Unpack a zip, tar or compressed tar inside `target`.
+    """Unpack a zip, tar or compressed tar into the folder `target`. Links and devices are left out.
 
-    limit: bytes that it may grow to; by default RATIO times its own size. Links and devices are left out.
-    Raises FetchError for a damaged or truncated archive, one that leaves the folder, one that outgrows the
-    limit or the disk, and for other formats. What was unpacked until then is the caller's to remove.
+    limit: bytes that it may unpack to; by default MAX_RATIO times its own size, and at least MIN_LIMIT.
+    Raises FetchError for a damaged or truncated archive, for one with a path outside of the folder, for one that is
+    larger than the limit or the free space, and for other formats. Files unpacked before the error stay: the caller
+    removes them.
     """
-    limit = max(SMALL, RATIO * archive.stat().st_size) if limit is None else limit
+    limit = max(MIN_LIMIT, MAX_RATIO * archive.stat().st_size) if limit is None else limit
     target.mkdir(parents=True, exist_ok=True)
-    with _naming(archive):
+    with _archive_errors(archive):
         if zipfile.is_zipfile(archive):
             _unzip(archive, target, limit)
         elif tarfile.is_tarfile(archive):

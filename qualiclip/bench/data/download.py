@@ -1,7 +1,7 @@
-"""Downloads that survive a cut line: http(s), Google Drive, Hugging Face.
+"""Downloads that resume after a broken connection: http(s), Google Drive, Hugging Face.
 
-A file grows as <name>.part and takes its name when it is whole. A later attempt, or a later job, goes on
-where the last one stopped, provided that the server still has the same file.
+A file is written as <name>.part and renamed when it is complete. A later attempt, or a later job, resumes where the
+last one stopped, provided that the server still has the same file.
 """
 
 from __future__ import annotations
@@ -24,70 +24,78 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
-DELAYS = (1, 2, 4, 8, 16, 32)  # seconds before each further attempt in a row that brings nothing
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that another attempt may find gone
-RESERVE = 64 << 20  # bytes that stay free on the disk
+DELAYS = (1, 2, 4, 8, 16, 32)  # seconds to wait after the first, second, ... attempt in a row without progress
+TEMPORARY = {408, 425, 429, 500, 502, 503, 504}  # HTTP status codes after which another attempt may succeed
+RESERVE = 64 << 20  # bytes of the disk that are left free
 
 
 class FetchError(RuntimeError):
-    """A file that could not be had; the message says which, from where, and what to do."""
+    """A file that could not be fetched. The message names the file, its source and the remedy."""
 
 
-class _Cut(OSError):
-    """The line broke before the last byte."""
+class Incomplete(OSError):
+    """A download that ended before the last byte; another attempt may bring the rest."""
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raises FetchError when the disk of `folder` has no room for `needed` bytes more."""
+    """Raises FetchError if the disk of `folder` has less than `needed` bytes free. what: begins the message."""
     free = shutil.disk_usage(folder).free - RESERVE
     if needed > free:
         raise FetchError(f"{what} needs {needed / 1e9:.2f} GB in {folder}, {max(free, 0) / 1e9:.2f} GB are free")
 
 
-def persistently(attempt: Callable[[], None], progress: Callable[[], int], what: str) -> None:
-    """Repeat `attempt` while it fails for a passing reason, with growing pauses.
+def retry(attempt: Callable[[], None], progress: Callable[[], int], what: str) -> None:
+    """Repeat `attempt` while it fails for a temporary reason, with growing pauses.
 
-    progress: bytes that have come; as long as they reach a new height, a failure costs no patience.
-    Raises FetchError when the patience is at its end, or at once for a reason that will not pass.
+    progress: returns the bytes downloaded so far. Attempts that bring more of them than ever before do not count
+    against the limit of DELAYS. what: begins the message.
+    Raises FetchError after too many attempts without progress, and at once for a reason that is not temporary.
     """
-    idle, best = 0, progress()
+    idle, most = 0, progress()
     while True:
+        # one attempt; errors that will come again end it
         try:
             return attempt()
         except urllib.error.HTTPError as e:
-            if e.code not in PASSING:
+            if e.code not in TEMPORARY:
                 raise FetchError(f"{what}: HTTP {e.code} {e.reason}") from e
             problem: Exception = e
         except (OSError, http.client.HTTPException) as e:
             if getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
                 raise FetchError(f"{what}: {e}") from e
             problem = e
-        idle, best = (1 if progress() > best else idle + 1), max(best, progress())
+        # wait, the longer the more attempts in a row made no progress
+        idle, most = (1 if progress() > most else idle + 1), max(most, progress())
         if idle > len(DELAYS):
             raise FetchError(f"{what}: {problem}; {len(DELAYS) + 1} attempts") from problem
         time.sleep(DELAYS[idle - 1])
 
 
-def _size(path: Path) -> int:
+def _bytes(path: Path) -> int:
+    """The size of a file, 0 where there is none."""
     return path.stat().st_size if path.is_file() else 0
 
 
-def _validator(headers: http.client.HTTPMessage) -> str | None:
-    """What tells one version of a file from another: a strong ETag, else the date."""
+def _version(headers: http.client.HTTPMessage) -> str | None:
+    """What identifies the server's version of a file: a strong ETag, else the date of its last change, else None."""
     tag = headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
 
 
 def _range_start(response: http.client.HTTPResponse) -> int | None:
-    """First byte of a partial answer, None for a whole one."""
+    """Position of the first byte of a partial response; None for a response with the whole file."""
     if response.status != 206:
         return None
     return int(response.headers.get("Content-Range", "bytes 0-").removeprefix("bytes ").partition("-")[0])
 
 
-def _piece(url: str, part: Path, version: Path) -> None:
-    """Bring what `part` lacks; begin anew when the server's file is not the one that `part` began with."""
-    have = _size(part) if version.is_file() else 0
+def _resume(url: str, part: Path, version: Path) -> None:
+    """Download what `part` lacks, or all of it if the server's file is another than that of the file `version`.
+
+    Raises Incomplete, or an error of urllib.
+    """
+    # ask for the rest of the same version
+    have = _bytes(part) if version.is_file() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "qualiclip"})
     if have:
         request.add_header("Range", f"bytes={have}-")
@@ -95,21 +103,22 @@ def _piece(url: str, part: Path, version: Path) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as e:
-        if have and e.code == 416:  # nothing behind these bytes: the part is not a beginning of this file
+        if have and e.code == 416:  # the server's file is no longer than the part, which is not a part of it then
             part.unlink()
-            raise _Cut(f"{part} does not fit the server's file") from e
+            raise Incomplete(f"{part} does not fit the server's file") from e
         raise
     with response:
+        # where the response begins, and of which version it is
         start = _range_start(response)
-        if start is None:  # the whole file, because it changed or because the server knows no ranges
+        if start is None:  # the whole file, because it has changed or because the server does not support ranges
             have = 0
         elif start != have:
             part.unlink(missing_ok=True)
-            raise _Cut(f"the server sent bytes from {start} on, not from {have}")
-        told = _validator(response.headers)
+            raise Incomplete(f"the server sent bytes from {start} on, not from {have}")
         version.unlink(missing_ok=True)
-        if told:
-            version.write_text(told)
+        if identifier := _version(response.headers):
+            version.write_text(identifier)
+        # its bytes
         length = response.headers.get("Content-Length")
         total = have + int(length) if length is not None else None
         require_space(part.parent, (total or 0) - have, url)
@@ -118,20 +127,20 @@ def _piece(url: str, part: Path, version: Path) -> None:
             while chunk := response.read(CHUNK):
                 out.write(chunk)
                 bar.update(len(chunk))
-    if total is not None and _size(part) != total:
-        raise _Cut(f"{_size(part)} of {total} bytes came")
+    if total is not None and _bytes(part) != total:
+        raise Incomplete(f"received {_bytes(part)} of {total} bytes")
 
 
 def from_http(url: str, target: Path) -> None:
-    """Download `url` to `target`, on from what an earlier attempt left. Raises FetchError."""
+    """Download `url` to the file `target`; resumes an earlier attempt. Raises FetchError."""
     part, version = (target.with_name(target.name + s) for s in (".part", ".part.version"))
-    persistently(lambda: _piece(url, part, version), lambda: _size(part), url)
+    retry(lambda: _resume(url, part, version), lambda: _bytes(part), url)
     os.replace(part, target)
     version.unlink(missing_ok=True)
 
 
 def from_gdrive(file_id: str, target: Path) -> None:
-    """Download a Google Drive file by its id. Raises FetchError."""
+    """Download a public Google Drive file to the file `target`; resumes an earlier attempt. Raises FetchError."""
     import gdown
     from gdown.exceptions import DownloadError
 
@@ -140,18 +149,21 @@ def from_gdrive(file_id: str, target: Path) -> None:
 
     def attempt() -> None:
         try:
-            said = gdown.download(id=file_id, output=str(part), resume=True)
-        except DownloadError as e:  # no permission, quota used up, no such file
+            path = gdown.download(id=file_id, output=str(part), resume=True)
+        except DownloadError as e:  # no permission, its quota is used up, or there is no such file
             raise FetchError(f"{what}: {e}") from e
-        if said is None or not part.is_file():
-            raise _Cut("nothing came")
+        if path is None or not part.is_file():
+            raise Incomplete("received nothing")
 
-    persistently(attempt, lambda: _size(part), what)
+    retry(attempt, lambda: _bytes(part), what)
     os.replace(part, target)
 
 
 def from_huggingface(place: str, target: Path) -> None:
-    """Download owner/repository/path of a public Hugging Face dataset repository. Raises FetchError."""
+    """Download a file of a public Hugging Face dataset to the file `target`. place: owner/repository/path.
+
+    Resumes an earlier attempt. Raises FetchError.
+    """
     from huggingface_hub import hf_hub_url
 
     owner, repository, path = place.split("/", 2)
@@ -159,7 +171,7 @@ def from_huggingface(place: str, target: Path) -> None:
 
 
 def download(item: Download, target: Path) -> None:
-    """Bring one file of a card from its source. Raises FetchError."""
+    """Download one file of a card from its source to the file `target`. Raises FetchError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if item.url:
         from_http(item.url, target)

@@ -1,8 +1,8 @@
-"""From a raw folder to the index: one row per scored image, checked.
+"""Makes the index of a dataset: one row per image to be scored, checked against the card.
 
 `python -m qualiclip.bench.data.index datasets/agiqa3k.yaml --raw datasets/raw --out index.csv`
-Columns: image (relative to raw/<dataset>/), width, height, then mos [std, ref, group] for a labelled
-set, then split_00 .. split_09 or split_official.
+Columns: image (path under raw/<dataset>/), width, height; for a set with labels also mos [, std, ref, group] and
+split_00 .. split_09 or split_official.
 """
 
 from __future__ import annotations
@@ -13,115 +13,128 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from qualiclip.bench import job
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.dataset import DatasetCard
-from qualiclip.bench.data.labels import DatasetError, read_labels, some, without_twins
+from qualiclip.bench.data.labels import DatasetError, listed, read_labels, without_duplicates
 from qualiclip.bench.data.splits import attach
 from qualiclip.bench.formats import write_csv
 from qualiclip.images import SUFFIXES, image_size
 
 
 def root_of(card: DatasetCard, raw: Path) -> Path:
-    """The folder of the images. Raises DatasetError when there is none, or more than one."""
+    """The folder of the images under raw = raw/<dataset>/. Raises DatasetError for none, or more than one."""
     folders = [p for p in raw.glob(card.images.root) if p.is_dir()] if card.images.root else [raw]
     if len(folders) != 1:
-        found = f"there are {some([str(f) for f in sorted(folders)])}" if folders else "there is none"
-        raise DatasetError(f"{card.name}: one folder {raw / card.images.root} expected, {found}")
+        problem = f"there are {listed([str(f) for f in sorted(folders)])}" if folders else "there is none"
+        raise DatasetError(f"{card.name}: one folder {raw / card.images.root} expected, {problem}")
     return folders[0]
 
 
 def image_files(root: Path) -> list[str]:
-    """All image files under `root`, relative to it, sorted. Linked folders are entered, each one once."""
-    found, entered = [], set()
-    for folder, inner, files in os.walk(root, followlinks=True):
-        here = os.path.realpath(folder)
-        if here in entered:
-            inner.clear()
+    """All image files under `root`, relative to it, sorted. Links to folders are followed, each folder is read once."""
+    images, visited = [], set()
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()
             continue
-        entered.add(here)
-        inner[:] = [d for d in inner if d != "__MACOSX"]
+        visited.add(real)
+        subfolders[:] = [d for d in subfolders if d != "__MACOSX"]
         relative = PurePosixPath(os.path.relpath(folder, root))
-        found += [str(relative / f) for f in files if not f.startswith(".") and Path(f).suffix.lower() in SUFFIXES]
-    return sorted(found)
+        images += [str(relative / f) for f in files if not f.startswith(".") and Path(f).suffix.lower() in SUFFIXES]
+    return sorted(images)
 
 
 def path_ending(name: str, depth: int) -> str:
-    """The last `depth` parts of a path in lower case: what a name in a label or score file is compared by."""
+    """The last `depth` parts of a path in lower case. Names in label and score files are compared by it."""
     return "/".join(name.lower().split("/")[-depth:])
 
 
 def locate(names: pd.Series, root: Path, dataset: str, allow_missing: bool) -> pd.Series:
-    """Names as labelled -> names under `root`, missing ones dropped or refused.
+    """Names in the labels -> paths under `root` of the images that they mean, with the same row numbers.
 
-    A labelled name is the end of a path: case may differ, and folders may stand before it that the label
-    does not name. Raises DatasetError for missing images, and for a name that several files could mean.
+    A name matches the end of a path: case may differ, and the path may have more folders in front. Missing images are
+    left out where allow_missing. Raises DatasetError for missing images otherwise, where all images are missing, and
+    for a name that could mean several files.
     """
+    # all paths by their ends
     files = image_files(root)
-    depths = set(names.str.count("/") + 1)
     ends: dict[str, list[str]] = defaultdict(list)
-    for depth in depths:
+    for depth in set(names.str.count("/") + 1):
         for file in files:
             if file.count("/") + 1 >= depth:
                 ends[f"{depth}:{path_ending(file, depth)}"].append(file)
     exact = set(files)
 
+    # the exact path is best, then the same path in another case, then a longer one
     def find(name: str) -> str | None:
         candidates = ends.get(f"{name.count('/') + 1}:{name.lower()}", [])
         best = [c for c in candidates if c.lower() == name.lower()] or candidates
         if len(best) > 1 and name not in exact:
-            raise DatasetError(f"{dataset}: {name} could mean {some(best)} under {root}")
+            raise DatasetError(f"{dataset}: {name} could mean {listed(best)} under {root}")
         return name if name in exact else (best[0] if best else None)
 
-    found = names.map(find)
-    missing = names[found.isna()].tolist()
+    # paths, and what to do about missing images
+    paths = names.map(find)
+    missing = names[paths.isna()].tolist()
     if missing and not allow_missing:
         raise DatasetError(
-            f"{dataset}: {len(missing)} of {len(names)} images are missing under {root} ({some(missing)}); "
-            "complete the set, or go on without them by --config allow_missing=true"
+            f"{dataset}: {len(missing)} of {len(names)} images are missing under {root} ({listed(missing)}); "
+            "complete the set, or continue without them by --config allow_missing=true"
         )
     if len(missing) == len(names):
-        raise DatasetError(f"{dataset}: none of its {len(names)} images is under {root}")
-    return found.dropna()
+        raise DatasetError(f"{dataset}: none of its {len(names)} images is under {root}; complete the set")
+    return paths.dropna()
 
 
 def labelled(card: DatasetCard, raw: Path) -> pd.DataFrame:
     """The labels of a set with its splits, checked against the card, in the order of the release.
 
-    Needs no images. Raises DatasetError or SplitError.
+    It reads label and split files under raw = raw/<dataset>/, no images. Raises DatasetError or SplitError.
     """
     table = read_labels(card, raw)
     if card.splits:
         table = attach(table, card.splits, raw)
-    table = without_twins(table, card)
+    table = without_duplicates(table, card)
     low, high = card.labels.range
-    outside = table[~table["mos"].between(*(float("inf") * s if v is None else v for v, s in ((low, -1), (high, 1))))]
+    lowest, highest = -np.inf if low is None else low, np.inf if high is None else high
+    outside = table[~table["mos"].between(lowest, highest)]
     if len(outside):
         rows = [f"{r.image}: {r.mos}" for r in outside.itertuples()]
-        raise DatasetError(f"{card.name}: {len(outside)} labels outside [{low}, {high}]: {some(rows)}")
+        raise DatasetError(f"{card.name}: {len(outside)} labels outside [{low}, {high}]: {listed(rows)}")
     if card.images.count and len(table) != card.images.count:
         raise DatasetError(f"{card.name}: {len(table)} labelled images, the card says {card.images.count}")
     return table
 
 
 def unlabelled_images(card: DatasetCard, root: Path, allow_missing: bool) -> pd.DataFrame:
-    """The images of a set without labels. Raises DatasetError when they are not as many as the card says."""
-    wanted = {str(p.relative_to(root)) for p in root.glob(card.images.pattern)}
-    table = without_twins(pd.DataFrame({"image": [f for f in image_files(root) if f in wanted]}, dtype=str), card)
+    """The images of a set without labels. Raises DatasetError if there are not as many as the card states.
+
+    allow_missing: there may be fewer, but at least one.
+    """
+    matches = {str(p.relative_to(root)) for p in root.glob(card.images.pattern)}
+    table = pd.DataFrame({"image": [f for f in image_files(root) if f in matches]}, dtype=str)
+    table = without_duplicates(table, card)
     count = card.images.count or len(table)
     if not len(table) or len(table) > count or (len(table) < count and not allow_missing):
         raise DatasetError(
             f"{card.name}: {len(table)} images under {root}, the card says {count}; "
-            "complete the set, or go on with fewer by --config allow_missing=true"
+            "complete the set, or continue with fewer by --config allow_missing=true"
         )
     return table
 
 
 def build(card: DatasetCard, raw: Path, allow_missing: bool = False) -> pd.DataFrame:
-    """The checked index of one dataset. Raises DatasetError, or ValueError for an image that cannot be read."""
+    """The checked index of one dataset. raw: raw/<dataset>/. allow_missing: leave out missing images.
+
+    Raises DatasetError or SplitError, and ValueError for an image that cannot be read.
+    """
+    # labels, and the images that they mean
     root = root_of(card, raw)
     if card.labels:
         table = labelled(card, raw)
@@ -130,7 +143,8 @@ def build(card: DatasetCard, raw: Path, allow_missing: bool = False) -> pd.DataF
         table = unlabelled_images(card, root, allow_missing)
         names = table["image"]
     if names.duplicated().any():
-        raise DatasetError(f"{card.name}: two labels mean the file {some(names[names.duplicated()].tolist())}")
+        raise DatasetError(f"{card.name}: two labels mean the file {listed(names[names.duplicated()].tolist())}")
+    # paths under raw/<dataset>/, and sizes
     inside = PurePosixPath(root.relative_to(raw))
     table = table.loc[names.index].assign(image=[str(inside / f) for f in names]).reset_index(drop=True)
     paths = [raw / f for f in table["image"]]

@@ -1,4 +1,4 @@
-"""Train/validation/test parts, by image name: published files, official, or ten random 70/10/20, seeded."""
+"""Train, validation and test parts by image name: seeded random splits, split files, or a column of the labels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
 class SplitError(ValueError):
-    """Split files that do not fit the labels; the message names the file and the numbers."""
+    """Split files, or a split column, that do not fit the labels. The message names the file and the numbers."""
 
 
 def seeded(units: pd.Series, split: int) -> pd.Series:
-    """Parts of split number `split` for images whose `units` value (reference, prompt, own name) is given.
+    """The part (train, val or test) of each image in split number `split`.
 
-    Units are shuffled by the split's number and cut at 70% and 80%, so that images of one unit stay
-    on one side. The order of rows does not matter, only the names.
+    units: (n,) what may not be divided: the reference, the group, or the name of each image. The distinct units are
+    sorted, shuffled by a generator that is seeded by the number of the split, and cut at 70% and 80%; the order of the
+    rows does not matter.
     """
     names = np.sort(units.unique())
     order = np.random.default_rng([2403, 11176, split]).permutation(len(names))
@@ -32,8 +33,8 @@ def seeded(units: pd.Series, split: int) -> pd.Series:
     return units.map(dict(zip(names, part, strict=True)))
 
 
-def _rows(path: Path, n: int) -> list[np.ndarray]:
-    """Row numbers of every split of one file, without the padding. Raises SplitError for others than 0..n-1."""
+def _row_numbers(path: Path, n: int) -> list[np.ndarray]:
+    """Row numbers of every split of a file, without the padding of -1. Raises SplitError for others than 0..n-1."""
     try:
         numbers = np.atleast_2d(np.load(path, allow_pickle=False))
     except (OSError, ValueError) as e:
@@ -46,16 +47,18 @@ def _rows(path: Path, n: int) -> list[np.ndarray]:
 
 
 def from_files(names: pd.Series, raw: Path, files: SplitFiles) -> dict[str, pd.Series]:
-    """Columns of the split files for all labelled images, in the order of the release.
+    """Columns split_00, split_01, ... or split_official, read from the split files of a release.
 
-    An image that no part names has an empty value. Raises SplitError where counts differ from the card's
-    or an image is in two parts.
+    names: (n,) labelled images, in the order of the release. An image in no part has an empty value.
+    Raises SplitError where the counts are not those of the card, or an image is in two parts.
     """
+    # the row of the labels that each number means, and the numbers of each part and split
     rows = np.argsort(names.to_numpy(), kind="stable") if files.order == "names" else np.arange(len(names))
-    parts = {part: _rows(raw / getattr(files, part), len(names)) for part in SHARES}
+    parts = {part: _row_numbers(raw / getattr(files, part), len(names)) for part in SHARES}
     if len({len(p) for p in parts.values()}) > 1:
-        raise SplitError(f"{raw / files.train} and the others hold different numbers of splits")
+        raise SplitError(f"{raw / files.train} and the files of the other parts hold different numbers of splits")
     single = np.load(raw / files.train).ndim == 1
+    # one column per split
     columns = {}
     for k, split in enumerate(zip(*parts.values(), strict=True)):
         sizes = tuple(len(np.unique(s)) for s in split)
@@ -73,12 +76,16 @@ def from_files(names: pd.Series, raw: Path, files: SplitFiles) -> dict[str, pd.S
 
 
 def from_column(values: pd.Series, column: SplitColumn) -> dict[str, pd.Series]:
-    """The column split_official from the release's own column. Raises SplitError for an unknown value."""
-    part = {value: p for p in SHARES for value in getattr(column, p)}
-    unknown = sorted(set(values.astype(str)) - set(part))
+    """The column split_official, from a column of the label file.
+
+    values: (n,) of that column. Raises SplitError for a value that the card does not name, and for other counts than
+    those of the card.
+    """
+    part_of_value = {value: part for part in SHARES for value in getattr(column, part)}
+    unknown = sorted(set(values.astype(str)) - set(part_of_value))
     if unknown:
         raise SplitError(f"column {column.column}: {', '.join(unknown[:5])} is neither train nor val nor test")
-    parts = values.astype(str).map(part)
+    parts = values.astype(str).map(part_of_value)
     sizes = tuple(int((parts == p).sum()) for p in SHARES)
     if sizes != column.counts:
         raise SplitError(f"column {column.column}: {sizes} images in train, val, test, not {column.counts}")
@@ -86,10 +93,10 @@ def from_column(values: pd.Series, column: SplitColumn) -> dict[str, pd.Series]:
 
 
 def attach(labels: pd.DataFrame, splits: Splits, raw: Path | None = None) -> pd.DataFrame:
-    """All labels of a release, in its order, with split_00 .. split_09 or split_official.
+    """The labels of a release, with columns split_00 .. split_09 or split_official in place of `official`.
 
-    To be called before images are left out, so that a part-complete set keeps everyone's side.
-    Raises SplitError.
+    labels: all rows, in the order of the release. Images must be left out afterwards, so that the others keep their
+    parts. raw: raw/<dataset>/, for split files. Raises SplitError.
     """
     if splits.use == "files":
         columns = from_files(labels["image"], raw, splits.files)

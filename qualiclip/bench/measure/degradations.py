@@ -1,8 +1,9 @@
-"""What the degradations do to photos: the data behind the table and the sheets of degradations.
+"""How much each degradation changes photos: the data of the table and the sheets of degradations.
 
 `python -m qualiclip.bench.measure.degradations datasets/koniq10k.yaml --index ... --raw ... --count 10 --out x.npz`
-The .npz holds one photo under every type and level, uint8 (H, W, 3); the .csv beside it the mean
-change over the photos: type, group, parameter, level, value, published, why, mae (0..1), psnr (dB), photos.
+The .npz holds one photo under every type and level, uint8 (H, W, 3), as <type>_<level>, and itself as `original`. The
+.csv beside it holds mean changes over the photos, one row per type and level: type, group, parameter, level, value,
+published, why, mae (0 to 1), psnr (dB), photos.
 """
 
 from __future__ import annotations
@@ -24,23 +25,26 @@ from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.io import atomic
 from qualiclip.tensors import to_image
 
-SIDE = 384  # px: what is measured and shown
+SIDE = 384  # px, of the central square of a photo that is measured and shown
 
 
 def measure(images: Tensor) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Change of photos (N, 3, S, S) under each type and level, and the first photo as degraded."""
-    rows, shown = [], {"original": np.asarray(to_image(images[0]))}
+    """Mean changes of photos (N, 3, S, S) in [0, 1], and the first photo under every type and level, uint8 (S, S, 3).
+
+    The random parameters of a type are seeded by its number, and shared by its levels.
+    """
+    rows, degraded = [], {"original": np.asarray(to_image(images[0]))}
     for k, t in enumerate(tqdm(TYPES.values(), desc="degradations", unit="type")):
         draw = Draw.sample(len(images), torch.Generator().manual_seed(k))
         for level in range(1, N_LEVELS + 1):
             out = degrade(images, t.name, torch.full((len(images),), float(level)), draw)
             mae = (out - images).abs().mean((1, 2, 3))
             psnr = -10 * (out - images).square().mean((1, 2, 3)).clamp_min(1e-10).log10()
-            shown[f"{t.name}_{level}"] = np.asarray(to_image(out[0]))
+            degraded[f"{t.name}_{level}"] = np.asarray(to_image(out[0]))
             values = (t.values[level - 1], t.published[level - 1], t.why, float(mae.mean()), float(psnr.mean()))
             rows.append((t.name, t.group, t.parameter, level, *values, len(images)))
     names = ["type", "group", "parameter", "level", "value", "published", "why", "mae", "psnr", "photos"]
-    return pd.DataFrame(rows, columns=names), shown
+    return pd.DataFrame(rows, columns=names), degraded
 
 
 def main() -> None:

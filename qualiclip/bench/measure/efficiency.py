@@ -1,6 +1,7 @@
-"""Parameters, operations, time and memory of one method, alone in its process.
+"""Parameters, operations, time and memory that one method needs to score one image; it is alone in its process.
 
 `python -m qualiclip.bench.measure.efficiency baselines/piqe.yaml --size 1024 768 --out efficiency/piqe.json`
+The JSON file holds what `cost` measures, device, threads, and `reason`: why the method could not be run, else empty.
 """
 
 from __future__ import annotations
@@ -24,19 +25,21 @@ from qualiclip.bench.methods.load import create
 from qualiclip.io import write_text
 from qualiclip.tensors import pick_device, to_image
 
-REPEATS, PATIENCE = 10, 20.0  # timed calls; no further one begins after so many seconds
+REPEATS = 10  # timed calls
+TIME_LIMIT = 20.0  # seconds after which no further call is timed
 
 
 def parameters(method: Method) -> int:
-    """Parameters of all modules that a method holds, each counted once."""
+    """Number of parameters of all torch modules among a method's attributes; shared ones are counted once."""
     modules = [v for v in vars(method).values() if isinstance(v, nn.Module)]
     return sum({id(p): p.numel() for m in modules for p in m.parameters()}.values())
 
 
 def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
-    """Measure a loaded method on one image of `size` (width, height), which is noise on a gradient.
+    """What a loaded method needs to score one image of `size` (width, height), which is noise on a gradient.
 
-    parameters, flops: counts; seconds: median of the repeats after one call to warm up; memory: bytes.
+    parameters and flops are counts, seconds is the median of `repeats` calls after one to warm up, memory is in bytes:
+    the peak that torch allocated on a GPU, on a CPU the peak resident size of this process.
     """
     w, h = size
     ramp = torch.linspace(0, 1, w).expand(3, h, w)
@@ -45,11 +48,13 @@ def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
         file = Path(folder) / "image.png"  # for methods that look at the file
         to_image(image).save(file)
         batch = Batch(image[None].to(device), [file.name], [file])
+        # the first call warms up, and its operations are counted
         with FlopCounterMode(display=False) as counter:
             method.score(batch)
+        # timed calls, at least one
         times: list[float] = []
         start = time.perf_counter()
-        while len(times) < REPEATS and (not times or time.perf_counter() - start < PATIENCE):
+        while len(times) < REPEATS and (not times or time.perf_counter() - start < TIME_LIMIT):
             before = time.perf_counter()
             method.score(batch).sum().item()  # .item() waits for a GPU
             times.append(time.perf_counter() - before)
@@ -73,6 +78,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     card = read_card(MethodCard, args.method)
+    # measure; a method that cannot be run has the reason in place of its cost
     facts: dict[str, Any] = {"reason": ""}
     try:
         method = create(card, args.checkpoint, args.mirror, fitted=args.fitted)
@@ -80,8 +86,9 @@ def main() -> None:
         facts |= cost(method, tuple(args.size), device)
     except NotRun as e:
         facts["reason"] = str(e)
-    except RuntimeError as e:  # an image too small for it, or a GPU's memory: stated in its row
+    except RuntimeError as e:  # the image is too small for it, or the memory of a GPU does not suffice
         facts["reason"] = f"failed on {args.size[0]}x{args.size[1]} px: {e}".splitlines()[0]
+    # write the file and its record
     facts |= {"device": job.device_name(device), "threads": args.threads}
     write_text(args.out, json.dumps(facts, indent=1) + "\n")
     job.record(args.out, card, **facts)

@@ -1,8 +1,9 @@
-"""How a model of this suite sees photos: the data behind the gradcam and the embeddings figures.
+"""Grad-CAM and features of one model of this suite on photos: the data of the gradcam and embeddings figures.
 
 `python -m qualiclip.bench.measure.explain baselines/qualiclip.yaml datasets/koniq10k.yaml --index ... --out x.npz`
-images (K, H, W, 3) uint8 with the right half degraded, cams (K, h, w) in [0, 1], scores (K,), kinds (K,);
-features (N, D) of photos under every type and level, with type, group and level (N,).
+For Grad-CAM: images (K, H, W, 3) uint8 with a degraded right half, their cams (K, h, w) in [0, 1], scores (K,) and
+degradation types (K,). For the embeddings: features (N, D) of photos under every type and level, and their type, group
+and level (N,).
 """
 
 from __future__ import annotations
@@ -26,55 +27,64 @@ from qualiclip.io import atomic
 from qualiclip.model import QualiCLIP
 from qualiclip.tensors import pick_device, to_image
 
-SHOWN = ("gaussian_blur", "jpeg", "white_noise", "pixelate")  # right halves of the Grad-CAM photos
-LEVEL = 4.0
-SIDE, MOST = 384, 32  # px of a photo; photos behind the embeddings
+CAM_TYPES = ("gaussian_blur", "jpeg", "white_noise", "pixelate")  # of the right halves of the Grad-CAM photos
+CAM_LEVEL = 4.0
+SIDE = 384  # px, of the central square of a photo
+MAX_PHOTOS = 32  # of the embeddings
 
 
 def grad_cam(model: QualiCLIP, images: Tensor) -> tuple[Tensor, Tensor]:
-    """(K, 3, H, W) -> maps (K, h, w) in [0, 1] and scores (K,).
+    """(K, 3, H, W) in [0, 1] -> maps (K, h, w) in [0, 1], and scores (K,).
 
-    Grad-CAM (Selvaraju et al., ICCV 2017) of the score: the input of the attention pool, its channels
-    weighted by their mean gradient, the positive part, divided by its largest value.
+    Grad-CAM (Selvaraju et al., ICCV 2017) of the score: the channels of the attention pool's input weighted by their
+    mean gradients and summed; negative values become 0, and each map is divided by its largest value.
+    Raises CardError for an encoder without an attention pool.
     """
-    kept: list[Tensor] = []
     pool = getattr(model.encoder, "attnpool", None)
     if pool is None:
-        raise CardError("Grad-CAM is defined here on the input of an attention pool, which this encoder has not")
-    handle = pool.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+        raise CardError("Grad-CAM is defined here on the input of an attention pool, which this encoder does not have")
+    # scores, and the input of the pool
+    pool_inputs: list[Tensor] = []
+    handle = pool.register_forward_pre_hook(lambda _, inputs: pool_inputs.append(inputs[0]))
     try:
         scores = model(images.requires_grad_(True))
     finally:
         handle.remove()
-    (gradient,) = torch.autograd.grad(scores.sum(), kept[0])
-    cam = F.relu((gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1)).detach()
+    # one map per image
+    (gradient,) = torch.autograd.grad(scores.sum(), pool_inputs[0])
+    cam = F.relu((gradient.mean((2, 3), keepdim=True) * pool_inputs[0]).sum(1)).detach()
     return cam / cam.amax((1, 2), keepdim=True).clamp_min(1e-12), scores.detach()
 
 
 def half_degraded(images: Tensor) -> tuple[Tensor, list[str]]:
-    """Photos (N, 3, S, S) -> one of each type of SHOWN, its right half degraded; and the types."""
+    """Photos (N, 3, S, S) -> K photos (K, 3, S, S) with a degraded right half, one per type of CAM_TYPES; the types."""
     out = []
-    for k, kind in enumerate(SHOWN):
+    for k, type_name in enumerate(CAM_TYPES):
         photo = images[k % len(images)][None]
         draw = Draw.sample(1, torch.Generator().manual_seed(k))
-        worse = degrade(photo, kind, torch.tensor([LEVEL]), draw)
+        degraded = degrade(photo, type_name, torch.tensor([CAM_LEVEL]), draw)
         half = photo.shape[-1] // 2
-        out.append(torch.cat([photo[..., :half], worse[..., half:]], -1))
-    return torch.cat(out), list(SHOWN)
+        out.append(torch.cat([photo[..., :half], degraded[..., half:]], -1))
+    return torch.cat(out), list(CAM_TYPES)
 
 
 @torch.inference_mode()
 def embed(model: QualiCLIP, images: Tensor) -> dict[str, np.ndarray]:
-    """Features of photos (N, 3, S, S) under every type and level; level 0 once."""
+    """features (M, D) of photos (N, 3, S, S) under every type and level, and their type, group and level (M,).
+
+    The photos themselves come first, as level 0 of type and group "none".
+    """
     rows = [(model.encode(images), "none", "none", 0)]
     for k, t in enumerate(tqdm(TYPES.values(), desc="embeddings", unit="type")):
         draw = Draw.sample(len(images), torch.Generator().manual_seed(k))
         for level in range(1, N_LEVELS + 1):
             out = degrade(images, t.name, torch.full((len(images),), float(level)), draw)
             rows.append((model.encode(out), t.name, t.group, level))
-    names = ("type", "group", "level")
-    said: dict[str, np.ndarray] = {n: np.repeat([r[i + 1] for r in rows], len(images)) for i, n in enumerate(names)}
-    return {"features": torch.cat([r[0] for r in rows]).float().cpu().numpy(), **said}
+    features, *columns = zip(*rows, strict=True)
+    arrays = {"features": torch.cat(features).float().cpu().numpy()}
+    for name, values in zip(("type", "group", "level"), columns, strict=True):
+        arrays[name] = np.repeat(values, len(images))
+    return arrays
 
 
 def main() -> None:
@@ -88,9 +98,9 @@ def main() -> None:
     method.load(device)
     model = getattr(method, "model", None)
     if not isinstance(model, QualiCLIP):
-        raise CardError(f"{args.method}: its encoder is not one of this suite, there is nothing to look into")
+        raise CardError(f"{args.method}: its encoder is not one of this suite, there is nothing to explain")
     # maps of half-degraded photos, and features of all degradations
-    files = photos.choose(args.index, args.raw, dataset, min(args.count, MOST))
+    files = photos.choose(args.index, args.raw, dataset, min(args.count, MAX_PHOTOS))
     try:
         images = photos.stack(files, dataset, SIDE, device)
     except OSError as e:

@@ -1,7 +1,8 @@
-"""Scores of photos degraded on the fly at growing intensity: the data behind score_vs_intensity.
+"""Scores of photos that are degraded on the fly at growing intensity: the data of the figure score_vs_intensity.
 
-`python -m qualiclip.bench.measure.intensity baselines/qualiclip.yaml --index ... --out intensity/qualiclip.csv`
-Columns: image, group, type, intensity (0: the photo itself, 1: level 5), score.
+`python -m qualiclip.bench.measure.intensity baselines/qualiclip.yaml datasets/koniq10k.yaml --index ... --out x.csv`
+One row per photo, degradation type and intensity: image, group, type, intensity (0: the photo itself, 1: level 5),
+score.
 """
 
 from __future__ import annotations
@@ -25,17 +26,20 @@ from qualiclip.tensors import pick_device
 
 
 def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str) -> pd.DataFrame:
-    """Score each photo under each type at intensities 0, 0.2, .. 1 (levels 0 to 5)."""
+    """Scores of each photo under each degradation type at intensities 0, 0.2, .. 1 (levels 0 to 5).
+
+    The random parameters are seeded by the numbers of photo and type, and shared by the levels.
+    """
     levels = torch.arange(N_LEVELS + 1.0)
     rows = []
     for i, file in enumerate(tqdm(files, desc="score against intensity", unit="photo")):
         photo = photos.read(file, dataset, device)
-        for k, (kind, t) in enumerate(TYPES.items()):
+        for k, t in enumerate(TYPES.values()):
             draw = Draw.sample(1, torch.Generator().manual_seed(1000 * i + k)).repeat(len(levels))
-            images = degrade(photo.expand(len(levels), -1, -1, -1), kind, levels, draw)
-            names = [f"{file.name}@{kind}{level:.0f}" for level in levels]
+            images = degrade(photo.expand(len(levels), -1, -1, -1), t.name, levels, draw)
+            names = [f"{file.name}@{t.name}{level:.0f}" for level in levels]
             scores = method.score(Batch(images, names, [file] * len(levels))).double().flatten().tolist()
-            rows += [(file.name, t.group, kind, float(v) / N_LEVELS, s) for v, s in zip(levels, scores, strict=True)]
+            rows += [(file.name, t.group, t.name, float(v) / N_LEVELS, s) for v, s in zip(levels, scores, strict=True)]
     return pd.DataFrame(rows, columns=["image", "group", "type", "intensity", "score"])
 
 

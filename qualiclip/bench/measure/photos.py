@@ -1,4 +1,4 @@
-"""The undistorted photos behind the figures."""
+"""The undistorted photos that degradations, intensity curves and explanations are measured on."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from qualiclip.tensors import to_tensor
 
 
 def choose(index: Path, raw: Path, dataset: DatasetCard, count: int) -> list[Path]:
-    """`count` photos, spread evenly over the index."""
+    """Files of `count` photos, spread evenly over the index; all of them where there are fewer."""
     names = read_index(index)["image"]
     chosen = [names[i * len(names) // count] for i in range(min(count, len(names)))]
     return [raw / dataset.name / n for n in dict.fromkeys(chosen)]
 
 
 def read(file: Path, dataset: DatasetCard, device: str = "cpu") -> Tensor:
-    """(3, H, W) in [0, 1], resized as the dataset's card says."""
+    """(3, H, W) float32 in [0, 1], resized as the dataset's card states. Raises OSError for an unreadable file."""
     image = open_rgb(file)
     if dataset.resize:
         image = resized(image, dataset.resize.shorter_side, dataset.resize.interpolation)
@@ -29,14 +29,14 @@ def read(file: Path, dataset: DatasetCard, device: str = "cpu") -> Tensor:
 
 
 def middle(photo: Tensor, side: int) -> Tensor:
-    """The central square of at most `side` px."""
+    """(3, H, W) -> the central square (3, S, S), S at most `side`."""
     side = min(side, *photo.shape[-2:])
     top, left = ((s - side) // 2 for s in photo.shape[-2:])
     return photo[..., top : top + side, left : left + side]
 
 
 def stack(files: list[Path], dataset: DatasetCard, side: int, device: str = "cpu") -> Tensor:
-    """(N, 3, S, S): central squares of one size, S at most `side`."""
+    """(N, 3, S, S) in [0, 1]: the central squares of photos. S is `side`, or the shortest side of all where less."""
     squares = [middle(read(f, dataset, device), side) for f in files]
-    least = min(s.shape[-1] for s in squares)
-    return torch.stack([middle(s, least) for s in squares])
+    smallest = min(s.shape[-1] for s in squares)
+    return torch.stack([middle(s, smallest) for s in squares])

@@ -1,6 +1,6 @@
-"""Weights of other people's models, through the same fetcher and the same mirror as the datasets.
+"""Weights of released models, fetched into the cache of a library like the files of a dataset: mirror first, verified.
 
-A library that finds its file in its cache does not look for a network; so a node without one runs.
+A library that has its file in its cache does not use the network, so that jobs run on nodes without one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from pathlib import Path
 
 from qualiclip.bench.cards.dataset import Download
 from qualiclip.bench.data.download import FetchError
-from qualiclip.bench.data.fetch import file_lock, in_mirror, obtain, record_of, remember, verify
+from qualiclip.bench.data.fetch import digest_file, file_lock, in_mirror, obtain, record_digest, verify
 from qualiclip.io import atomic
 
+# library -> address of its weight files, where `place` is called without one
 SOURCES = {"pyiqa": "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/{file}"}
 
 
@@ -24,31 +25,33 @@ def place(
     url: str | None = None,
     sha256: str | None = None,
 ) -> Path:
-    """The path of a weight file in a library's cache folder, brought there if need be.
+    """The path of a weight file in the cache folder of a library, where it is placed unless it is there already.
 
-    It comes from the cache, else from mirror/<library>/<file>, else from `url` (by default the library's own
-    place). A SHA-256 that is not given is recorded in cache/.digests and enforced later.
-    Raises FetchError "<file> could not be fetched from <where>; put it at <mirror>/<library>/<file>".
+    It comes from mirror/<library>/<file>, else from `url` (None: the one of SOURCES). Without sha256=, the SHA-256 of
+    the first download is recorded in cache/.digests, and later ones must have the same.
+    Raises FetchError "<file> could not be fetched from <source>; put it at <mirror>/<library>/<file>", also for a file
+    with another SHA-256.
     """
     url = url or SOURCES.get(library, "{file}").format(file=file)
     item = Download(filename=file, url=url, sha256=sha256)
     target, digests = cache / file, cache / ".digests"
-    record = record_of(library, item, digests)
+    record = digest_file(library, item, digests)
     try:
         digests.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise FetchError(f"{cache} cannot be written ({e.strerror}); set TORCH_HOME to a folder that can be") from e
+    # one job at a time: the file of the cache, or a new copy
     with file_lock(digests / f"{library}-{file}.lock"):
         try:
             if target.is_file():
                 verify(target, item, record)
                 return target
-            path, found = obtain(library, item, cache, digests, mirror)
+            path, digest = obtain(library, item, cache, digests, mirror)
         except FetchError as e:
-            here = f"{mirror or 'DIR'}/{library}/{file}" + ("" if mirror else " and give mirror=DIR")
-            where = in_mirror(library, item, mirror) or url
-            raise FetchError(f"{file} could not be fetched from {where}; put it at {here} ({e})") from e
-        remember(found, item, record)
+            source = in_mirror(library, item, mirror) or url
+            remedy = f"put it at {mirror or 'DIR'}/{library}/{file}" + ("" if mirror else " and give mirror=DIR")
+            raise FetchError(f"{file} could not be fetched from {source}; {remedy} ({e})") from e
+        record_digest(digest, item, record)
         if path != target:
             with atomic(target) as temporary:
                 shutil.copyfile(path, temporary)

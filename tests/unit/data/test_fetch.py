@@ -1,4 +1,4 @@
-"""Downloads from a server that misbehaves, archives that mean harm, the mirror, the cache of weights."""
+"""Downloads from a faulty server, harmful archives, the mirror, the cache of weights."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def card(tmp_path, server) -> DatasetCard:
 # http
 
 
-def test_a_whole_file_comes(server, tmp_path):
+def test_a_whole_file_is_downloaded(server, tmp_path):
     download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
     assert (tmp_path / "a.bin").read_bytes() == BODY
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
-def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path):
+def test_a_cut_download_resumes_where_it_stopped(server, tmp_path):
     server.cuts = [300_000, 100_000, 0, 200_000]
     download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
     assert (tmp_path / "a.bin").read_bytes() == BODY
@@ -73,9 +73,9 @@ def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path):
     assert starts == [None, "bytes=300000-", "bytes=400000-", "bytes=400000-", "bytes=600000-"]
 
 
-def test_another_job_goes_on_where_a_killed_one_stopped(server, tmp_path):
+def test_another_job_resumes_where_a_killed_one_stopped(server, tmp_path):
     server.cuts = [300_000, 0, 0, 0, 0]
-    with pytest.raises(FetchError, match=r"300000 of 1024000 bytes came; 4 attempts"):
+    with pytest.raises(FetchError, match=r"received 300000 of 1024000 bytes; 4 attempts"):
         download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
     assert not (tmp_path / "a.bin").exists()
     server.cuts, server.requests = [], []
@@ -134,7 +134,7 @@ def test_pauses_grow(server, tmp_path, monkeypatch):
 
 def test_a_wrong_length_is_refused(server, tmp_path):
     server.longer = 7
-    with pytest.raises(FetchError, match=r"bytes came|does not fit the server"):
+    with pytest.raises(FetchError, match=r"received \d+ of \d+ bytes|does not fit the server's file"):
         download.from_http(f"{server.base}/a.bin", tmp_path / "a.bin")
     assert not (tmp_path / "a.bin").exists()
 
@@ -162,20 +162,20 @@ def test_google_drive_and_its_refusal(tmp_path, monkeypatch):
     import gdown
     from gdown.exceptions import FileURLRetrievalError
 
-    def bring(id, output, resume):
+    def download_by_id(id, output, resume):
         if id == "secret":
             raise FileURLRetrievalError("no permission")
-        Path(output).write_bytes(b"came " + id.encode())
+        Path(output).write_bytes(b"file " + id.encode())
         return output
 
-    monkeypatch.setattr(gdown, "download", bring)
+    monkeypatch.setattr(gdown, "download", download_by_id)
     download.download(Download(filename="a", gdrive="x1"), tmp_path / "a")
-    assert (tmp_path / "a").read_bytes() == b"came x1"
+    assert (tmp_path / "a").read_bytes() == b"file x1"
     with pytest.raises(FetchError, match="Google Drive id secret: no permission"):
         download.download(Download(filename="b", gdrive="secret"), tmp_path / "b")
 
 
-def test_hugging_face_goes_on_after_a_cut(server, tmp_path, monkeypatch):
+def test_hugging_face_resumes_after_a_cut(server, tmp_path, monkeypatch):
     import huggingface_hub
 
     at_home = functools.partial(huggingface_hub.hf_hub_url, endpoint=server.base)
@@ -198,7 +198,7 @@ def test_download_verify_extract(card, tmp_path):
 
 def test_a_wrong_digest_is_refused_and_the_file_goes(card, tmp_path):
     wrong = card.model_copy(update={"files": [card.files[0].model_copy(update={"sha256": "0" * 64})]})
-    with pytest.raises(FetchError, match=r"small\.zip: SHA-256 .* the card says 000"):
+    with pytest.raises(FetchError, match=r"small\.zip: SHA-256 .* the card says 000.*; remove it and fetch it again"):
         fetch.fetch(wrong, tmp_path / "raw", None)
     assert not (tmp_path / "raw/small").exists()
     assert not (tmp_path / "raw/.downloads/small/small.zip").exists()
@@ -226,7 +226,7 @@ def test_a_truncated_archive_is_named_goes_and_is_not_recorded(card, server, tmp
     fetch.fetch(card, tmp_path / "raw", None)
 
 
-def test_two_jobs_bring_one_file_once(card, server, tmp_path):
+def test_several_jobs_download_a_file_once(card, server, tmp_path):
     jobs = [threading.Thread(target=fetch.fetch, args=(card, tmp_path / "raw", None)) for _ in range(4)]
     for job in jobs:
         job.start()
@@ -256,9 +256,9 @@ def test_a_file_to_fetch_by_hand_is_named_with_source_and_place(card, tmp_path):
 
 
 def test_of_files_that_hold_the_same_the_first_that_can_be_had_is_taken(card, server, tmp_path):
-    absent = Download(filename="absent.zip", url=f"{server.base}/absent.zip", extract=True, either="release")
-    by_hand = Download(filename="form.zip", manual="a form", extract=True, either="release")
-    there = card.files[0].model_copy(update={"either": "release"})
+    absent = Download(filename="absent.zip", url=f"{server.base}/absent.zip", extract=True, alternative="release")
+    by_hand = Download(filename="form.zip", manual="a form", extract=True, alternative="release")
+    there = card.files[0].model_copy(update={"alternative": "release"})
     chosen = card.model_copy(update={"files": [absent, by_hand, there]})
     fetch.fetch(chosen, tmp_path / "raw", None)
     assert (tmp_path / "raw/small/one.txt").is_file()
@@ -287,7 +287,7 @@ def test_an_own_folder_is_linked_not_copied(tmp_path):
     fetch.fetch(own, tmp_path / "raw", None)
     assert os.path.samefile(tmp_path / "raw/own/pics", mine / "pics")
     mine.rename(tmp_path / "moved")
-    with pytest.raises(FetchError, match="no such folder"):
+    with pytest.raises(FetchError, match=r"mine: no such folder; correct `folder` in the card"):
         fetch.fetch(own, tmp_path / "raw", None)
 
 
@@ -355,7 +355,7 @@ def test_a_bomb_stops_at_the_limit(tmp_path, form):
         path.write_bytes(zipped(zeros=bytes(3_000_000)))
     else:
         tarred(path, "w:gz", (tarfile.TarInfo("zeros"), bytes(3_000_000)))
-    with pytest.raises(FetchError, match="would unpack to more"):
+    with pytest.raises(FetchError, match=r"would unpack to more than 0\.0 GB; is it a decompression bomb"):
         archive.extract(path, tmp_path / "out", limit=1_000_000)
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
 
@@ -382,8 +382,8 @@ def test_weights_come_from_cache_mirror_or_source(server, tmp_path):
     assert len(server.requests) == 1
     (tmp_path / "mirror/pyiqa").mkdir(parents=True)
     (tmp_path / "mirror/pyiqa/v.pth").write_bytes(b"v")
-    came = weights.place("v.pth", tmp_path / "cache", tmp_path / "mirror", url=url)
-    assert came.read_bytes() == b"v" and came.parent == tmp_path / "cache" and len(server.requests) == 1
+    copy = weights.place("v.pth", tmp_path / "cache", tmp_path / "mirror", url=url)
+    assert copy.read_bytes() == b"v" and copy.parent == tmp_path / "cache" and len(server.requests) == 1
     path.write_bytes(b"spoilt")
     with pytest.raises(FetchError, match=r"w\.pth could not be fetched .*SHA-256"):
         weights.place("w.pth", tmp_path / "cache", url=url)

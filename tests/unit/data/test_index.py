@@ -13,6 +13,7 @@ from PIL import Image
 from qualiclip.bench.cards.base import CardError, read_card
 from qualiclip.bench.cards.dataset import DatasetCard, Images
 from qualiclip.bench.data import fetch, index, labels
+from qualiclip.images import image_size
 
 DATASET = """
 title: small
@@ -33,7 +34,7 @@ def card(tmp_path) -> DatasetCard:
 
 @pytest.fixture
 def raw(card, tmp_path) -> Path:
-    """raw/small, fetched from a mirror: three images, one named in another case than its label."""
+    """raw/small, fetched from a mirror: three images, of which one has a name in another case in the labels."""
     folder = tmp_path / "mirror" / "small"
     folder.mkdir(parents=True)
     with zipfile.ZipFile(folder / "small.zip", "w") as z:
@@ -63,14 +64,14 @@ def test_missing_images_are_counted_and_named_or_left_out(card, raw):
     with pytest.raises(index.DatasetError, match=r"1 of 3 images are missing .*sub/b\.png.*allow_missing=true"):
         index.build(card, raw)
     part = index.build(card, raw, allow_missing=True)
-    # the others keep their side of every split
+    # the others stay in the same part of every split
     assert part.equals(whole.drop(index=1).reset_index(drop=True))
 
 
 def test_the_first_five_of_many_missing_are_named(tmp_path):
     with pytest.raises(index.DatasetError, match=r"9 of 9 images .*0\.png, 1\.png, 2\.png, 3\.png, 4\.png, \.\.\.\)"):
         index.locate(pd.Series([f"{i}.png" for i in range(9)]), tmp_path, "x", allow_missing=False)
-    with pytest.raises(index.DatasetError, match="none of its 9 images"):
+    with pytest.raises(index.DatasetError, match=r"none of its 9 images .*; complete the set"):
         index.locate(pd.Series([f"{i}.png" for i in range(9)]), tmp_path, "x", allow_missing=True)
 
 
@@ -86,7 +87,7 @@ def test_a_label_out_of_range_is_named(card, raw):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("image,mos\na b.png,1\nA B.png,2\nc.png,3\n", r"2 images are named twice \(A B\.png, a b\.png\)"),
         ("image,mos\na b.png,1\nsub/b.png,\nc.png,3\n", r"1 images have no number as label \(sub/b\.png\)"),
@@ -95,15 +96,15 @@ def test_a_label_out_of_range_is_named(card, raw):
         ("image,mos\na b.png,1\nb.png,2\nsub/b.png,3\n", "two labels mean the file sub/b.png"),
     ],
 )
-def test_labels_that_cannot_be_right_are_refused(card, raw, content, said):
+def test_labels_that_cannot_be_right_are_refused(card, raw, content, message):
     (raw / "labels.csv").write_text(content)
-    with pytest.raises(index.DatasetError, match=said):
+    with pytest.raises(index.DatasetError, match=message):
         index.build(card, raw)
 
 
 def test_images_with_two_labels_can_be_left_out(card, raw):
     (raw / "labels.csv").write_text("image,mos\na b.png,1\nA b.png,2\nc.png,3\nsub/b.png,4\n")
-    two = changed(card, twice="drop").model_copy(update={"images": Images(root="pics", count=2)})
+    two = changed(card, duplicates="drop").model_copy(update={"images": Images(root="pics", count=2)})
     assert index.build(two, raw)["mos"].tolist() == [3, 4]
 
 
@@ -120,8 +121,8 @@ def test_the_end_of_a_path_is_enough_unless_it_means_two_files(tmp_path):
     for name in ("one/x/a.png", "two/x/b.png", "two/x/a.png", "Two/c.PNG"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = index.locate(pd.Series(["b.png", "x/B.png", "one/x/a.png", "c.png"]), tmp_path, "d", False)
-    assert found.tolist() == ["two/x/b.png", "two/x/b.png", "one/x/a.png", "Two/c.PNG"]
+    paths = index.locate(pd.Series(["b.png", "x/B.png", "one/x/a.png", "c.png"]), tmp_path, "d", False)
+    assert paths.tolist() == ["two/x/b.png", "two/x/b.png", "one/x/a.png", "Two/c.PNG"]
     with pytest.raises(index.DatasetError, match=r"x/a\.png could mean one/x/a\.png, two/x/a\.png"):
         index.locate(pd.Series(["x/a.png"]), tmp_path, "d", False)
 
@@ -142,10 +143,10 @@ def test_sizes_are_read_from_headers_as_images_are_seen(tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=turned)
     Image.new("RGB", (30, 20)).save(tmp_path / "b.png", exif=turned)
     Image.new("RGB", (30, 20)).save(tmp_path / "c.png")
-    assert [index.size(tmp_path / n) for n in ("a.jpg", "b.png", "c.png")] == [(20, 30), (20, 30), (30, 20)]
+    assert [image_size(tmp_path / n) for n in ("a.jpg", "b.png", "c.png")] == [(20, 30), (20, 30), (30, 20)]
     whole = (tmp_path / "c.png").read_bytes()
     (tmp_path / "c.png").write_bytes(whole[:-30])  # the header suffices
-    assert index.size(tmp_path / "c.png") == (30, 20)
+    assert image_size(tmp_path / "c.png") == (30, 20)
 
 
 def test_a_set_without_labels(card, raw):

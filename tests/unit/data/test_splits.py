@@ -1,4 +1,4 @@
-"""Seeded, published and official splits."""
+"""Splits that are seeded, read from files, or read from a column of the labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qualiclip.bench.data import splits
 TRAIN = [[4, 0, 2, 1], [3, 2, 1, 4]]
 VAL = [[3, -1, -1, -1], [0, -1, -1, -1]]
 TEST = [[5, -1, -1, -1], [5, -1, -1, -1]]
-HOW = SplitFiles(train="train.npy", val="val.npy", test="test.npy", order="labels", counts=(4, 1, 1))
+FILES = SplitFiles(train="train.npy", val="val.npy", test="test.npy", order="labels", counts=(4, 1, 1))
 NAMES = [f"{c}.png" for c in "dbafec"]
 
 
@@ -44,30 +44,30 @@ def test_images_of_one_group_stay_on_one_side():
         assert (attached.groupby("group")[f"split_{k:02d}"].nunique() == 1).all()
 
 
-def test_published_rows_become_names(raw, labels):
-    table = splits.attach(labels, Splits(kind="published", published=HOW), raw)
+def test_row_numbers_of_files_become_names(raw, labels):
+    table = splits.attach(labels, Splits(use="files", files=FILES), raw)
     assert table["split_00"].tolist() == ["train", "train", "train", "val", "train", "test"]
     assert table["split_01"].tolist() == ["val", "train", "train", "train", "train", "test"]
     assert "split_02" not in table
 
 
-def test_published_rows_of_sorted_names(raw, labels):
-    by_name = HOW.model_copy(update={"order": "names"})
-    table = splits.attach(labels, Splits(kind="published", published=by_name), raw).set_index("image")
+def test_row_numbers_of_sorted_names(raw, labels):
+    by_name = FILES.model_copy(update={"order": "names"})
+    table = splits.attach(labels, Splits(use="files", files=by_name), raw).set_index("image")
     assert table.loc["f.png", "split_00"] == "test" and table.loc["d.png", "split_00"] == "val"
 
 
 def test_a_flat_file_is_one_official_split_and_may_leave_images_out(raw, labels):
     for name, rows in (("train", [0, 1, 2]), ("val", [3, -1]), ("test", [5])):
         np.save(raw / f"{name}.npy", np.array(rows))
-    how = HOW.model_copy(update={"counts": (3, 1, 1)})
-    table = splits.attach(labels, Splits(kind="published", published=how), raw)
+    official = FILES.model_copy(update={"counts": (3, 1, 1)})
+    table = splits.attach(labels, Splits(use="files", files=official), raw)
     assert list(table) == ["image", "split_official"]
     assert table["split_official"].tolist() == ["train", "train", "train", "val", "", "test"]
 
 
 @pytest.mark.parametrize(
-    ("train", "said"),
+    ("train", "message"),
     [
         ([[4, 0, 2, -1], [3, 2, 1, 4]], r"split 0 has \(3, 1, 1\) images in train, val, test, not \(4, 1, 1\)"),
         ([[4, 0, 2, 5], [3, 2, 1, 4]], "split 0 has images in two parts"),
@@ -77,30 +77,30 @@ def test_a_flat_file_is_one_official_split_and_may_leave_images_out(raw, labels)
         ([[4, 0, 2, 1]], "different numbers of splits"),
     ],
 )
-def test_split_files_that_do_not_fit_are_refused(raw, labels, train, said):
+def test_split_files_that_do_not_fit_are_refused(raw, labels, train, message):
     np.save(raw / "train.npy", np.array(train))
-    with pytest.raises(splits.SplitError, match=said):
-        splits.attach(labels, Splits(kind="published", published=HOW), raw)
+    with pytest.raises(splits.SplitError, match=message):
+        splits.attach(labels, Splits(use="files", files=FILES), raw)
 
 
 def test_a_file_that_holds_objects_is_refused(raw, labels):
     np.save(raw / "val.npy", np.array([{"a": 1}], object))
     with pytest.raises(splits.SplitError, match=r"val\.npy: not a split file"):
-        splits.attach(labels, Splits(kind="published", published=HOW), raw)
+        splits.attach(labels, Splits(use="files", files=FILES), raw)
 
 
 def test_an_official_column(labels):
-    how = SplitColumn(column="set", train=["training"], test=["test", "more"], counts=(3, 0, 3))
+    column = SplitColumn(column="set", train=["training"], test=["test", "more"], counts=(3, 0, 3))
     values = ["training", "test", "training", "more", "training", "test"]
-    table = splits.attach(labels.assign(official=values), Splits(kind="official", official=how))
+    table = splits.attach(labels.assign(official=values), Splits(use="column", column=column))
     assert list(table) == ["image", "split_official"]
     assert table["split_official"].tolist() == ["train", "test", "train", "test", "train", "test"]
     with pytest.raises(splits.SplitError, match="what is neither train"):
-        splits.official(pd.Series(["what"]), how)
+        splits.from_column(pd.Series(["what"]), column)
     with pytest.raises(splits.SplitError, match=r"\(1, 0, 0\) images"):
-        splits.official(pd.Series(["training"]), how)
+        splits.from_column(pd.Series(["training"]), column)
 
 
-def test_a_kind_needs_its_description():
-    with pytest.raises(ValueError, match="kind published needs the key published"):
-        Splits(kind="published")
+def test_a_use_needs_its_description():
+    with pytest.raises(ValueError, match="use: files needs the key files"):
+        Splits(use="files")

@@ -1,4 +1,4 @@
-"""The degradations: one interface, strict order of severity, and the property that names each type."""
+"""The degradations: one interface, strict order of severity, and the characteristic property of each type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from kornia.color import hsv_to_rgb, rgb_to_hsv, rgb_to_lab, rgb_to_ycbcr
 from scipy.interpolate import CubicSpline
 
-from qualiclip.degrade import GROUPS, N_LEVELS, TYPES, Draw, degrade, severity
+from qualiclip.degrade import FUNCTIONS, GROUPS, N_LEVELS, TYPES, Draw, degrade, severity
 
 LEVELS = torch.arange(1.0, N_LEVELS + 1)
 
@@ -16,9 +16,9 @@ def seeded(n: int, seed: int = 0) -> Draw:
     return Draw.sample(n, torch.Generator().manual_seed(seed))
 
 
-def ladder(photo: torch.Tensor, kind: str, seed: int = 0) -> torch.Tensor:
+def ladder(photo: torch.Tensor, type_name: str, seed: int = 0) -> torch.Tensor:
     """One photo (3, H, W) at levels 1 to 5."""
-    return degrade(photo.expand(N_LEVELS, -1, -1, -1), kind, LEVELS, seeded(1, seed).repeat(N_LEVELS))
+    return degrade(photo.expand(N_LEVELS, -1, -1, -1), type_name, LEVELS, seeded(1, seed).repeat(N_LEVELS))
 
 
 def high_frequencies(x: torch.Tensor) -> torch.Tensor:
@@ -26,35 +26,35 @@ def high_frequencies(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_24_types_in_7_groups():
-    assert len(TYPES) == 24
+    assert len(TYPES) == 24 and set(FUNCTIONS) == set(TYPES)
     assert {t.group for t in TYPES.values()} == set(GROUPS)
 
 
-@pytest.mark.parametrize("kind", TYPES)
-def test_interface(kind, photos):
+@pytest.mark.parametrize("type_name", TYPES)
+def test_interface(type_name, photos):
     x = photos[:2, :, :65, :70].contiguous()
     before = x.clone()
     levels, draw = torch.tensor([0.0, 3.0]), seeded(2)
-    y = degrade(x, kind, levels, draw)
+    y = degrade(x, type_name, levels, draw)
     assert y.shape == x.shape and y.dtype == torch.float32
     assert y.min() >= 0 and y.max() <= 1
     assert torch.equal(x, before), "the input was written to"
     assert torch.equal(y[0], x[0]), "level 0 changes nothing"
     assert not torch.equal(y[1], x[1])
-    assert torch.equal(y, degrade(x, kind, levels, draw)), "same draw, same pixels"
+    assert torch.equal(y, degrade(x, type_name, levels, draw)), "same draw, same pixels"
 
 
-@pytest.mark.parametrize("kind", TYPES)
-def test_one_image_does_not_depend_on_its_batch(kind, photos):
+@pytest.mark.parametrize("type_name", TYPES)
+def test_one_image_does_not_depend_on_its_batch(type_name, photos):
     draw = seeded(3)
-    together = degrade(photos[:3], kind, torch.tensor([1.0, 4.0, 2.5]), draw)
-    alone = degrade(photos[1:2], kind, torch.tensor([4.0]), draw[torch.tensor([1])])
+    together = degrade(photos[:3], type_name, torch.tensor([1.0, 4.0, 2.5]), draw)
+    alone = degrade(photos[1:2], type_name, torch.tensor([4.0]), draw[torch.tensor([1])])
     assert torch.allclose(together[1:2], alone, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", TYPES)
-def test_severity_grows_strictly(kind, photos):
-    change = torch.stack([(ladder(p, kind, i) - p).abs().mean((1, 2, 3)) for i, p in enumerate(photos)]).mean(0)
+@pytest.mark.parametrize("type_name", TYPES)
+def test_severity_grows_strictly(type_name, photos):
+    change = torch.stack([(ladder(p, type_name, i) - p).abs().mean((1, 2, 3)) for i, p in enumerate(photos)]).mean(0)
     assert change[0] > 1e-4, "level 1 changes nothing"
     assert (change[1:] > change[:-1]).all(), change.tolist()
 
@@ -69,16 +69,16 @@ def test_levels_in_between_interpolate_the_parameter():
     assert severity("jpeg", torch.tensor([0.0, 0.5, 5.0])).tolist() == [100, 71.5, 4]
 
 
-@pytest.mark.parametrize("kind", ["gaussian_blur", "lens_blur", "motion_blur", "jpeg2000"])
-def test_blur_lowers_high_frequencies(kind, photos):
-    energy = high_frequencies(torch.cat([photos[:1], ladder(photos[0], kind)]))
+@pytest.mark.parametrize("type_name", ["gaussian_blur", "lens_blur", "motion_blur", "jpeg2000"])
+def test_blur_lowers_high_frequencies(type_name, photos):
+    energy = high_frequencies(torch.cat([photos[:1], ladder(photos[0], type_name)]))
     assert (energy[1:] < energy[:-1]).all()
 
 
-@pytest.mark.parametrize("kind", ["gaussian_blur", "lens_blur", "motion_blur", "jitter"])
-def test_blur_keeps_a_constant_image(kind):
+@pytest.mark.parametrize("type_name", ["gaussian_blur", "lens_blur", "motion_blur", "jitter"])
+def test_blur_keeps_a_constant_image(type_name):
     x = torch.full((1, 3, 64, 80), 0.37)
-    assert torch.allclose(degrade(x, kind, torch.tensor([5.0]), seeded(1)), x, atol=1e-5)
+    assert torch.allclose(degrade(x, type_name, torch.tensor([5.0]), seeded(1)), x, atol=1e-5)
 
 
 def test_gaussian_blur_is_that_of_scipy(photos):
@@ -90,12 +90,14 @@ def test_gaussian_blur_is_that_of_scipy(photos):
 
 
 @pytest.mark.parametrize(
-    ("kind", "variances"), [("white_noise", (0.001, 0.01)), ("white_noise_ycbcr", (0.0001, 0.003))]
+    ("type_name", "variances"), [("white_noise", (0.001, 0.01)), ("white_noise_ycbcr", (0.0001, 0.003))]
 )
-def test_noise_has_the_stated_variance(kind, variances):
+def test_noise_has_the_stated_variance(type_name, variances):
     x = torch.full((2, 3, 256, 256), 0.5)
-    y = degrade(x, kind, torch.tensor([1.0, 5.0]), seeded(1).repeat(2))
-    noise = (y if kind == "white_noise" else rgb_to_ycbcr(y)) - (x if kind == "white_noise" else rgb_to_ycbcr(x))
+    y = degrade(x, type_name, torch.tensor([1.0, 5.0]), seeded(1).repeat(2))
+    noise = (y if type_name == "white_noise" else rgb_to_ycbcr(y)) - (
+        x if type_name == "white_noise" else rgb_to_ycbcr(x)
+    )
     assert noise.var((1, 2, 3)).numpy() == pytest.approx(variances, rel=0.03)
 
 

@@ -1,4 +1,4 @@
-"""The three losses, each derived by hand on small tensors."""
+"""The losses, each compared with values that were derived by hand for small tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model: any size, fixed prompts, checkpoints without pickle."""
+"""The model: images of any size, fixed prompts, checkpoints without pickle."""
 
 from __future__ import annotations
 
@@ -56,7 +56,23 @@ def test_a_checkpoint_gives_the_same_scores(model, tmp_path):
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     (tmp_path / "train.json").write_text(json.dumps({"model": model.config}))
     images = torch.rand(2, 3, 80, 64)
-    assert torch.equal(QualiCLIP.from_checkpoint(tmp_path).score(images), model.score(images))
+    again = QualiCLIP.from_checkpoint(tmp_path)
+    assert torch.equal(again.score(images), model.score(images)) and again.logit_scale == 100
+
+
+def test_the_logit_scale_is_stored_in_checkpoints(tmp_path):
+    sharp, soft = (QualiCLIP.create("rn-mini", None, logit_scale=scale) for scale in (100.0, 10.0))
+    images = torch.rand(2, 3, 64, 64)
+    assert not torch.equal(sharp.score(images), soft.score(images))
+    save_file(soft.state_dict(), tmp_path / "weights.safetensors")
+    (tmp_path / "train.json").write_text(json.dumps({"model": soft.config}))
+    assert torch.equal(QualiCLIP.from_checkpoint(tmp_path).score(images), soft.score(images))
+
+
+def test_score_is_forward_without_gradients(model):
+    images = torch.rand(1, 3, 64, 64)
+    assert torch.equal(model.score(images), model(images))
+    assert model(images).requires_grad and not model.score(images).requires_grad
 
 
 def test_the_same_seed_gives_the_same_model(model):

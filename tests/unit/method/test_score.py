@@ -1,4 +1,4 @@
-"""Scoring files: what is an image, what is not, and what the command says."""
+"""Scoring files: what is an image, what is not, and what the command prints."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def test_files_folders_and_globs_are_found_once(photo, tmp_path):
     for name in ("a.png", "sub/b.JPG"):
         photo.save(tmp_path / name)
     (tmp_path / "notes.txt").touch()
-    found = find_images([str(tmp_path), str(tmp_path / "*.png"), str(tmp_path / "a.png")])
-    assert [p.name for p in found] == ["a.png", "b.JPG"]
+    files = find_images([str(tmp_path), str(tmp_path / "*.png"), str(tmp_path / "a.png")])
+    assert [p.name for p in files] == ["a.png", "b.JPG"]
     (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match="no images in this folder"):
         find_images([str(tmp_path / "none")])
@@ -107,7 +107,7 @@ def test_files_folders_and_globs_are_found_once(photo, tmp_path):
         find_images([str(tmp_path / "x*.png")])
 
 
-def test_the_command_prints_a_row_a_file_and_its_status(weights, photo, tmp_path, capsys):
+def test_the_command_prints_one_row_per_file_and_its_status(weights, photo, tmp_path, capsys):
     photo.save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no image")
     arguments = ["score", str(tmp_path), "--weights", str(weights), "--device", "cpu", "--format"]
@@ -125,8 +125,8 @@ def test_the_command_names_what_is_missing(weights, photo, tmp_path, capsys):
     photo.save(tmp_path / "a.png")
     assert cli.main(["score", str(tmp_path / "x.png"), "--weights", str(weights)]) == 2
     assert cli.main(["score", str(tmp_path), "--weights", str(tmp_path / "none")]) == 2
-    said = capsys.readouterr().err
-    assert "x.png: no such file" in said and "none: no such checkpoint" in said
+    errors = capsys.readouterr().err
+    assert "x.png: no such file" in errors and "none: no such checkpoint" in errors
 
 
 def test_the_command_draws_the_levels(photo, tmp_path):

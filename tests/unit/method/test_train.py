@@ -1,8 +1,9 @@
-"""Training: seeded, resumable, and it learns."""
+"""Training: it is seeded, it can be resumed, and it learns."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from qualiclip import train as training
 from qualiclip.config import TrainConfig
 from qualiclip.tensors import to_image
 from qualiclip.train import CHECKPOINT, CropPairs, generator, held_out, train
-from tests.conftest import run
+from tests.support.commands import run
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +25,15 @@ def files(tmp_path_factory, photos) -> list[str]:
 
 
 def config(**changes) -> TrainConfig:
-    base = {"encoder": "rn-mini", "pretrained": None, "epochs": None, "steps": 4, "crop": 64, "pairs": 2}
-    return TrainConfig(**{**base, "lr": 1e-3, "average": 0.9, "checkpoint_every": 2, "holdout": 0.2, **changes})
+    base = {"encoder": "rn-mini", "pretrained": None, "epochs": None, "steps": 4, "crop": 64, "crop_pairs": 2}
+    return TrainConfig(**{**base, "lr": 1e-3, "ema_decay": 0.9, "checkpoint_every": 2, "holdout": 0.2, **changes})
 
 
 def test_two_runs_give_the_same_weights(files, tmp_path):
     train(config(), files, tmp_path / "a", "cpu")
     train(config(), files, tmp_path / "b", "cpu")
     assert (tmp_path / "a/weights.safetensors").read_bytes() == (tmp_path / "b/weights.safetensors").read_bytes()
-    assert not list((tmp_path / "a").glob("last.ckpt*")), "nothing is left to go on from"
+    assert not list((tmp_path / "a").glob("last.ckpt*")), "no checkpoint is left to resume from"
 
 
 class Killed(BaseException):
@@ -72,17 +73,17 @@ def test_a_checkpoint_cut_short_is_named_and_the_previous_one_is_used(files, tmp
     last = tmp_path / "killed" / CHECKPOINT
     last.write_bytes(last.read_bytes()[:1000])
     train(c, files, tmp_path / "killed", "cpu")
-    said = capsys.readouterr().err
-    assert f"{last} is damaged" in said and "going on from" in said and "step 2" in said
+    output = capsys.readouterr().err
+    assert f"{last} is damaged" in output and "resuming from" in output and "step 2" in output
     assert (tmp_path / "whole/weights.safetensors").read_bytes() == (
         tmp_path / "killed/weights.safetensors"
     ).read_bytes()
 
 
-def test_a_checkpoint_of_another_configuration_is_passed_over(files, tmp_path, monkeypatch, capsys):
+def test_a_checkpoint_of_another_configuration_is_ignored(files, tmp_path, monkeypatch, capsys):
     killed_at(3, monkeypatch, files, tmp_path, config())
     train(config(lr=2e-3), files, tmp_path, "cpu")
-    assert "another configuration" in capsys.readouterr().err
+    assert "another configuration and is ignored" in capsys.readouterr().err
 
 
 def test_zero_steps_is_the_untrained_encoder(files, tmp_path):
@@ -93,34 +94,34 @@ def test_zero_steps_is_the_untrained_encoder(files, tmp_path):
 
 def test_the_loss_falls_on_one_easy_type(files, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "TYPES", {"white_noise": training.TYPES["white_noise"]})
-    train(config(steps=30, pairs=4), files, tmp_path, "cpu")
+    train(config(steps=30, crop_pairs=4), files, tmp_path, "cpu")
     curve = [r["loss"] for r in json.loads((tmp_path / "train.json").read_text())["curve"]]
     assert sum(curve[-5:]) < 0.8 * sum(curve[:5])
 
 
-@pytest.mark.parametrize("how", ["overlapping", "disjoint", "single"])
-def test_crops(files, how):
-    crops = CropPairs(files, config(crops=how))[0]
-    assert crops.shape == (2, 1 if how == "single" else 2, 3, 64, 64) and crops.dtype == torch.uint8
+@pytest.mark.parametrize("layout", ["overlapping", "disjoint", "single"])
+def test_crops(files, layout):
+    crops = CropPairs(files, config(crop_layout=layout))[0]
+    assert crops.shape == (2, 1 if layout == "single" else 2, 3, 64, 64) and crops.dtype == torch.uint8
 
 
 def test_levels_reach_from_the_mildest_to_the_severest(files):
-    c = config(levels=3, mildest=0, degradations=2)
+    c = config(levels=3, first_level=0, types_per_pair=2)
     crops = CropPairs(files, c)[0].float() / 255
     images = training.degraded(crops, c, generator(1))
     assert images.shape == (2, 2, 3, 3, 64, 64)
-    assert torch.equal(images[:, :, 0], crops), "level 0 is the crop as it was"
+    assert torch.equal(images[:, :, 0], crops), "level 0 does not change the crop"
     change = (images - crops[:, :, None]).abs().mean((0, 1, 3, 4, 5))
     assert change[0] < change[1] < change[2]
     assert not torch.equal(training.degraded(crops, config(levels=3), generator(1))[:, :, 0], crops)
 
 
 def test_an_epoch_visits_every_image_once(files):
-    c = config(pairs=3)
+    c = config(crop_pairs=3)
     data = CropPairs(files, c)
     g = generator(0)
-    seen = [data._pick(step, i, g) for step in range(2) for i in range(3)]
-    assert sorted(seen) == files
+    picked = [data._pick(step, i, g) for step in range(2) for i in range(3)]
+    assert sorted(picked) == files
 
 
 def test_validation_contents_are_not_trained_on(files):
@@ -153,10 +154,9 @@ def test_gradient_accumulation_adds_up(files, tmp_path):
 
 
 TWO_PROCESSES = """
-import sys, torch, torch.distributed as dist
-from pathlib import Path
+import torch, torch.distributed as dist
 from qualiclip import train as training
-from qualiclip.config import TrainConfig
+from qualiclip.bench.train import main
 
 torch.set_num_threads(1)
 whole = training.Run._share_gradients
@@ -169,15 +169,18 @@ def checked(self):
     assert torch.equal(both[0], both[1]) and grad.abs().sum() > 0
 
 training.Run._share_gradients = checked
-config = TrainConfig.model_validate_json(sys.argv[1])
-training.train(config, sys.argv[3:], Path(sys.argv[2]), "cpu")
+main()
 """
 
 
 def test_two_processes_share_the_pairs_and_the_gradients(files, tmp_path):
     (tmp_path / "job.py").write_text(TWO_PROCESSES)
-    command = ["torchrun", "--standalone", "--nproc-per-node=2", str(tmp_path / "job.py")]
-    done = run(*command, config(steps=2).model_dump_json(), str(tmp_path / "out"), *files)
+    folder = Path(files[0]).parent
+    (tmp_path / "index.csv").write_text("".join(f"{name}\n" for name in ("image", *(Path(f).name for f in files))))
+    command = ["torchrun", "--standalone", "--nproc-per-node=2", str(tmp_path / "job.py"), f"{folder.name}.yaml"]
+    command += ["--index", str(tmp_path / "index.csv"), "--raw", str(folder.parent), "--device", "cpu"]
+    command += ["--train", config(steps=2).model_dump_json(), "--out", str(tmp_path / "out/weights.safetensors")]
+    done = run(*command)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out/weights.safetensors.provenance.json").read_text())["processes"] == 2
 
@@ -189,10 +192,10 @@ def test_shares_of_the_processes_make_the_whole_step(files):
         CropPairs(files, config(), 1, 2),
     )
     assert torch.equal(whole[1], torch.cat([first[1], second[1]]))
-    with pytest.raises(ValueError, match="do not divide"):
+    with pytest.raises(ValueError, match="2 crop pairs per step cannot be shared among 3 processes"):
         CropPairs(files, config(), 0, 3)
 
 
 def test_images_behind_an_update():
     assert TrainConfig().images == 160  # 16 pairs of crops at 5 levels
-    assert TrainConfig(crops="single", levels=3, pairs=4, accumulate=2).images == 24
+    assert TrainConfig(crop_layout="single", levels=3, crop_pairs=4, accumulate=2).images == 24

@@ -17,7 +17,7 @@ from qualiclip.bench.methods.load import create
 from qualiclip.bench.score import run
 from qualiclip.images import open_rgb
 from qualiclip.tensors import to_tensor
-from tests.conftest import ROOT
+from tests.support.commands import ROOT
 
 pytestmark = pytest.mark.realdata
 

@@ -1,4 +1,4 @@
-"""What is learned within a split: ridge probes and prompts."""
+"""Prompts with a context that is learned per split."""
 
 from __future__ import annotations
 
@@ -11,57 +11,13 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.stats import spearmanr
-from sklearn.linear_model import RidgeCV
 
 from qualiclip.bench.cards.base import load_function
-from qualiclip.bench.methods.contract import NotRun
-from qualiclip.bench.score import per_split
+from qualiclip.bench.methods.contract import NotRun, Part, Split
 from qualiclip.config import TRAIN_RECORD
 from qualiclip.model import QualiCLIP, create_clip
 from qualiclip.prompts import LearnedPrompts, prompt_features
-from tests.conftest import ROOT
-
-BASELINES = ROOT / "baselines"
-
-# Ridge.
-
-
-def split(n: int = 60, n_val: int = 20, seed: int = 0) -> per_split.Split:
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((n + n_val, 40)).astype(np.float32)
-    y = x[:, :5].sum(1) + 3 * rng.standard_normal(n + n_val)
-    return per_split.Split(per_split.Part(x[:n], y[:n]), per_split.Part(x[n:], y[n:]))
-
-
-def test_ridge_by_hand():
-    """Standardised features, the closed form, and the alpha whose predictions rank the validation part best."""
-    s, found = split(), load_function("probe.py:RidgeProbe", BASELINES)()
-    found.fit([s], "cpu")
-    x, y = s.train.features.astype(float), s.train.mos
-    mean, scale = x.mean(0), x.std(0)
-    z = (x - mean) / scale
-    predicted, srcc = {}, {}
-    for alpha in np.logspace(-1, 5, 13):
-        w = np.linalg.solve(z.T @ z + alpha * np.eye(40), z.T @ (y - y.mean()))
-        predicted[alpha] = (s.val.features - mean) / scale @ w + y.mean()
-        srcc[alpha] = spearmanr(predicted[alpha], s.val.mos).statistic
-    best = max(srcc, key=srcc.__getitem__)
-    assert 0.1 < best < 1e5, "the test would not see a wrong choice"
-    assert found.learned()["alpha"][0] == pytest.approx(best)
-    assert found.predict(0, s.val.features) == pytest.approx(predicted[best], abs=1e-8)
-
-
-def test_ridge_without_a_validation_part_asks_the_train_part():
-    s = split(n_val=0)
-    found = load_function("probe.py:RidgeProbe", BASELINES)()
-    found.fit([s], "cpu")
-    x = s.train.features.astype(float)
-    theirs = RidgeCV(np.logspace(-1, 5, 13)).fit((x - x.mean(0)) / x.std(0), s.train.mos)
-    assert found.learned()["alpha"][0] == theirs.alpha_
-
-
-# Learned prompts.
+from tests.support.cards import BASELINES
 
 
 def test_learned_prompts_go_through_the_text_encoder_of_open_clip():
@@ -104,18 +60,18 @@ def test_weights_of_the_text_encoder_are_looked_for_in_the_mirror(tmp_path, monk
         load_function("coop.py:LearnedContext", BASELINES)(tmp_path, tmp_path / "mirror").fit([unit(8, 0)], "cpu")
 
 
-def contexts(checkpoint: Path, splits: list[per_split.Split], epochs: float = 20):
+def contexts(checkpoint: Path, splits: list[Split], epochs: float = 20):
     found = load_function("coop.py:LearnedContext", BASELINES)(checkpoint, None, pairs=1, epochs=epochs)
     found.fit(splits, "cpu")
     return found
 
 
-def unit(n: int, seed: int) -> per_split.Split:
+def unit(n: int, seed: int) -> Split:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, 64)).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     mos = x[:, 0] - x[:, 0].min()
-    return per_split.Split(per_split.Part(x, mos / mos.max()), per_split.Part(x[:0], mos[:0]))
+    return Split(Part(x, mos / mos.max()), Part(x[:0], mos[:0]))
 
 
 def test_learned_prompts_learn_and_do_not_change_from_run_to_run(checkpoint):
@@ -134,7 +90,7 @@ def test_the_context_of_a_split_does_not_depend_on_the_others(checkpoint):
 
 
 def test_every_epoch_is_a_permutation():
-    rows = load_function("coop.py:orders", BASELINES)([16, 12], 6, torch.Generator().manual_seed(0))
+    rows = load_function("coop.py:batches", BASELINES)([16, 12], 6, torch.Generator().manual_seed(0))
     assert rows.shape == (6, 2, 8)
     assert sorted(rows[:2, 0].flatten().tolist()) == list(range(16))
     assert sorted(rows[:, 1].flatten().tolist()[:12]) == list(range(12))

@@ -1,0 +1,48 @@
+"""Configs of scales."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from qualiclip.bench.cards.base import CardError
+from qualiclip.bench.cards.scale import ScaleConfig, add_config_argument, config_of, load_config, read_config
+
+
+def test_a_variant_with_a_misspelt_key_is_refused(at_root):
+    with pytest.raises(CardError, match=r"variants\.a: unknown key 'lambda_psitive'; did you mean 'lambda_positive'"):
+        read_config(at_root / "workflow/config/mini.yaml", {"variants": {"a": {"lambda_psitive": 1}}})
+
+
+def test_a_variant_with_a_former_key_names_the_present_one(at_root):
+    with pytest.raises(CardError, match=r"mini\.yaml: train, variants\.a: unknown key 'pairs'.*called 'crop_pairs'"):
+        read_config(at_root / "workflow/config/mini.yaml", {"variants": {"a": {"pairs": 1}}})
+
+
+def test_an_override_with_a_former_key_names_the_present_one(at_root):
+    with pytest.raises(CardError, match=r"unknown key 'photo_count'; it is now called 'figure_photos'"):
+        load_config({"photo_count": 1})
+
+
+def test_defaults_of_a_config_are_the_papers(at_root):
+    config = read_config(at_root / "workflow/config/paper.yaml")
+    assert isinstance(config, ScaleConfig)
+    train = config.variant("qualiclip")
+    assert (train.margin_ranking, train.margin_consistency, train.lr, train.levels) == (6.75e-2, 2.5e-3, 1e-9, 5)
+
+
+def test_an_unknown_scale_names_the_scales(at_root):
+    with pytest.raises(CardError, match=r"scale=huge: there is no workflow/config/huge\.yaml; scales: mini, paper, "):
+        load_config({"scale": "huge"})
+
+
+def test_the_argument_of_jobs_is_that_of_snakemake(at_root):
+    parser = argparse.ArgumentParser()
+    add_config_argument(parser)
+    pairs = ["--config", "scale=scratch", "datasets=[clive, agiqa3k]", "allow_errors=false", "shard=8"]
+    config = config_of(parser.parse_args(pairs))
+    assert (config.scale, config.datasets, config.allow_errors, config.shard) == (
+        "scratch", ["clive", "agiqa3k"], False, 8
+    )  # fmt: skip
+    assert config_of(parser.parse_args([])) == load_config({})
