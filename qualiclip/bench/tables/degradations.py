@@ -27,8 +27,8 @@ def build(card: TableCard, workspace: Workspace) -> Table:
         f"means over {measured['photos'].iloc[0]} photos of {photos.title}."
     )
     operations = (
-        "Measured with the operations of KADID-10k (generator: kadid). The authors' public generator (generator: arniqa) "
-        "has the same parameters; the last column states where its operation is another. Pixelation reads the nearest "
+        "Measured with the operations of KADID-10k (generator: kadid). The authors' public generator (arniqa) has the "
+        "same parameters; the last column states where its operation is another. Pixelation reads the nearest "
         "pixel of a grid that begins at the corner, as both originals do."
     )
     return Table(card.title, card.caption, pd.DataFrame(rows), [note, operations], extra=pd.DataFrame(extra))
