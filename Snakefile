@@ -23,7 +23,7 @@ rule all:
     default_target: True
     input:
         paths.report,
-        [paths.table(name) for name in workspace.all_tables],
+        [paths.table(t.name) for t in workspace.tables()],
         [paths.figure(f.name) for f in workspace.figures()],
         # named although the tables need them: otherwise one that was removed comes back only with its table
         [f(m.name, d.name) for m, d in workspace.scored() for f in (paths.scores, paths.metrics)],

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from qualiclip.bench.methods.contract import Batch
 from qualiclip.bench.methods.library_patches import weights_or_not_run
+from qualiclip.bench.methods.weights import AUTHORS_RELEASE
 from qualiclip.model import QualiCLIP
-
-URL = "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth"
 
 
 class QualiclipHub:
@@ -26,7 +25,7 @@ class QualiclipHub:
         file = Path(torch.hub.get_dir()) / "checkpoints" / "qualiclip.pth"
         with weights_or_not_run(self.mirror):
             if not file.is_file():
-                torch.hub.download_url_to_file(URL, str(file), progress=False)
+                torch.hub.download_url_to_file(AUTHORS_RELEASE, str(file), progress=False)
             self.model = QualiCLIP.from_checkpoint(file, device)
         self.model.logit_scale = 100.0  # the hub code's constant, whatever the file states
 

@@ -1,4 +1,4 @@
-"""The command `qualiclip`: score images, or draw an image under every degradation."""
+"""The command `qualiclip`: score images, draw an image under every degradation, or look into a checkpoint."""
 
 from __future__ import annotations
 
@@ -66,8 +66,22 @@ def _degrade(args: argparse.Namespace) -> int:
     return 0
 
 
+def _inspect(args: argparse.Namespace) -> int:
+    """Print what a checkpoint says of its training. Returns 0, or 2 for a file that cannot be read."""
+    from qualiclip.inspection import inspect, lines
+    from qualiclip.model import CheckpointError
+
+    try:
+        facts = inspect(args.checkpoint, args.against)
+    except CheckpointError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    print(json.dumps(facts, indent=2) if args.format == "json" else "\n".join(lines(facts)))
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
-    """The command line of both subcommands."""
+    """The command line of all subcommands."""
     main = argparse.ArgumentParser(prog="qualiclip", description="Opinion-unaware image quality, and its degradations.")
     # qualiclip score
     commands = main.add_subparsers(required=True, metavar="COMMAND")
@@ -100,6 +114,18 @@ def parser() -> argparse.ArgumentParser:
     degrade.add_argument("--seed", type=int, default=0, help="of noise, angles and positions (default: %(default)s)")
     degrade.add_argument("--out", type=Path, help="default: IMAGE_degraded.png beside the image")
     degrade.set_defaults(run=_degrade)
+    # qualiclip inspect
+    inspect = commands.add_parser(
+        "inspect",
+        help="look into a checkpoint",
+        description="What a checkpoint says of its training: batch-norm mode, how far the weights moved, batches seen, "
+        "and the wording of its prompts. No code of a file is run.",
+        epilog="example: qualiclip inspect qualiclip.pth --against resnet50_clip.openai.safetensors",
+    )
+    inspect.add_argument("checkpoint", type=Path, help="a folder of this suite, a .safetensors or a .pth file")
+    inspect.add_argument("--against", type=Path, help="the checkpoint that the training began with, or any other")
+    inspect.add_argument("--format", default="text", choices=["text", "json"], help="default: %(default)s")
+    inspect.set_defaults(run=_inspect)
     return main
 
 

@@ -47,6 +47,10 @@ class TrainConfig(BaseModel):
     )
     types_per_pair: int = Field(1, ge=1, le=2, description="degradation types applied in sequence to a pair *")
 
+    generator: Literal["kadid", "arniqa"] = Field(
+        "arniqa", description="operations of the degradations, where KADID-10k's and the authors' ARNIQA's differ *"
+    )
+
     margin_consistency: float = Field(2.5e-3, ge=0, description="m_cons *")
     margin_ranking: float = Field(6.75e-2, ge=0, description="m_rank *")
     lambda_consistency: float = Field(1.0, ge=0, description="weight of L_cons *")
@@ -56,6 +60,14 @@ class TrainConfig(BaseModel):
         0.0, ge=0, description="weight, in L_pos and L_neg, of ranking between different photos; not in the paper"
     )
 
+    batch_norm: Literal["train", "frozen"] = Field(
+        "train", description="train: batch norms normalise by the batch, and their statistics follow; frozen: neither *"
+    )
+    norm_batches: int = Field(
+        300,
+        ge=0,
+        description="batches over which a run in train mode estimates the statistics anew at its end; 0: none",
+    )
     lr: float = Field(1e-9, gt=0, description="AdamW learning rate *")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay *")
     warmup: int = Field(0, ge=0, description="steps of linear warm-up")

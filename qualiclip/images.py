@@ -46,9 +46,7 @@ def resized(image: Image.Image, shorter_side: int | None, interpolation: str = "
     return image.resize([round(s * scale) for s in image.size], Image.Resampling[interpolation.upper()])
 
 
-def batches_by_size(
-    sizes: Iterable[tuple[int, int]], limit: Callable[[tuple[int, int]], int]
-) -> list[list[int]]:
+def batches_by_size(sizes: Iterable[tuple[int, int]], limit: Callable[[tuple[int, int]], int]) -> list[list[int]]:
     """Positions of images in batches of one size. limit: size -> images per batch. Order is kept within a size."""
     groups: dict[tuple[int, int], list[int]] = {}
     for i, size in enumerate(sizes):

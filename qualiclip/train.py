@@ -16,121 +16,32 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.distributed as dist
 from safetensors.torch import save_file
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from qualiclip import batch_norm
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
-from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.images import open_rgb
+from qualiclip.crops import CropPairs, degraded, generator, held_out, validation_batches
+from qualiclip.distributed import RANK, gather, process_group, share_batch_norms, wrap
 from qualiclip.io import atomic, write_text
 from qualiclip.losses import consistency, negative_ranking, positive_ranking
 from qualiclip.model import QualiCLIP
 from qualiclip.prompts import PROMPT_PAIRS
-from qualiclip.tensors import has_bfloat16, to_tensor
+from qualiclip.tensors import has_bfloat16
+from qualiclip.updates import AdamW
 
 CHECKPOINT = "last.ckpt"
 NAN_BATCH = "nan_batch.safetensors"
-VALIDATION_STEP = 2**31  # steps from here on draw validation batches; training never gets there
-
-
-def generator(*key: int) -> torch.Generator:
-    """A CPU generator whose stream depends on the whole key, e.g. (seed, step)."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
-
-
-@lru_cache(maxsize=64)  # small sets decode once; memory stays bounded for large ones
-def _decoded(path: str) -> Tensor:
-    return to_tensor(open_rgb(path))
-
-
-def _offsets(room: int, crop: int, layout: str, g: torch.Generator) -> tuple[int, int]:
-    """Positions of the two crops along one axis that leaves `room` px to move them."""
-
-    def uniform(low: float, high: float) -> int:
-        return round(low + float(torch.rand((), generator=g)) * (high - low))
-
-    first = uniform(0, room)
-    if layout == "disjoint":  # as far apart as the image allows, up to one crop
-        return (0, room) if room < crop else (first % (room - crop + 1), min(room, first % (room - crop + 1) + crop))
-    reach = crop // 2  # overlapping: at least half of the side is shared
-    return first, uniform(max(0, first - reach), min(room, first + reach))
-
-
-class CropPairs(Dataset):
-    """Step k -> uint8 crops (n, V, 3, crop, crop), V = 2, or 1 with a single crop.
-
-    n is the number of pairs per step, or this process's share of them under torchrun.
-    """
-
-    def __init__(self, files: list[str], config: TrainConfig, rank: int = 0, world: int = 1):
-        if config.crop_pairs % world:
-            raise ValueError(f"{config.crop_pairs} crop pairs per step cannot be shared among {world} processes")
-        self.files, self.config = files, config
-        self.mine = range(rank, config.crop_pairs, world)
-
-    def __len__(self) -> int:
-        return self.config.total_steps(len(self.files)) * self.config.accumulate
-
-    def __getitem__(self, step: int) -> Tensor:
-        return torch.stack([self._pair(step, i, generator(self.config.seed, 0, step, i)) for i in self.mine])
-
-    def _pair(self, step: int, i: int, g: torch.Generator) -> Tensor:
-        return self._crops(self._pick(step, i, g), g)
-
-    def _pick(self, step: int, i: int, g: torch.Generator) -> str:
-        """The photo behind pair i of a step."""
-        if len(self.files) < 100_000:  # each epoch is a permutation of its own
-            n = step * self.config.crop_pairs + i
-            order = torch.randperm(len(self.files), generator=generator(self.config.seed, 1, n // len(self.files)))
-            return self.files[order[n % len(self.files)]]
-        return self.files[int(torch.randint(len(self.files), (), generator=g))]
-
-    def _crops(self, file: str, g: torch.Generator) -> Tensor:
-        """(V, 3, crop, crop): the photo shrunk and mirrored at random, and cut."""
-        c, image = self.config, _decoded(file)
-        side = min(image.shape[1:])
-        if side < c.crop:
-            raise ValueError(f"{file}: {image.shape[2]}x{image.shape[1]} px is smaller than the crop of {c.crop} px")
-        factor = max(c.crop / side, 1 - float(torch.rand((), generator=g)) * (1 - c.min_downscale))
-        if factor < 1:
-            size = [max(c.crop, round(s * factor)) for s in image.shape[1:]]
-            image = torch.nn.functional.interpolate(image[None], size=size, mode="bicubic", antialias=True)[0]
-        if torch.rand((), generator=g) < 0.5:
-            image = image.flip(2)
-        (y1, y2), (x1, x2) = (_offsets(s - c.crop, c.crop, c.crop_layout, g) for s in image.shape[1:])
-        places = [(y1, x1)] if c.crop_layout == "single" else [(y1, x1), (y2, x2)]
-        return torch.stack([image[:, y : y + c.crop, x : x + c.crop] for y, x in places])
-
-
-def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator) -> Tensor:
-    """(n, V, 3, H, W) in [0, 1] -> (n, V, L, 3, H, W): each pair under one drawn type at L levels."""
-    n, v = crops.shape[:2]
-    levels = torch.linspace(config.first_level, N_LEVELS, config.levels, device=crops.device)
-    out = crops[:, :, None].repeat(1, 1, config.levels, 1, 1, 1)
-    types = torch.stack([torch.randperm(len(TYPES), generator=g)[: config.types_per_pair] for _ in range(n)])
-    for k in range(config.types_per_pair):
-        draw = Draw.sample(n, g)
-        for type_index in types[:, k].unique():
-            # all pairs of one type are degraded together; the crops of a pair share their draw at every level
-            members = (types[:, k] == type_index).nonzero().flatten()
-            flat = out[members].flatten(0, 2)
-            repeated = draw[members].repeat(v * config.levels)
-            done = degrade(flat, list(TYPES)[type_index], levels.repeat(len(members) * v), repeated)
-            out[members] = done.view(len(members), *out.shape[1:])
-    return out
 
 
 def loss_terms(model: QualiCLIP, images: Tensor, c: TrainConfig) -> dict[str, Tensor]:
-    """(n, V, L, 3, H, W) -> the weighted sum `loss` and its three unweighted terms.
+    """(n, V, L, 3, H, W) -> the weighted sum `loss` and its three unweighted terms, over the pairs of all processes.
 
     Only the encoder computes in bfloat16: the margins are of the size of its rounding.
     """
@@ -138,7 +49,7 @@ def loss_terms(model: QualiCLIP, images: Tensor, c: TrainConfig) -> dict[str, Te
     reduced = c.precision == "bfloat16" and has_bfloat16(device)
     with torch.autocast(device, torch.bfloat16, enabled=reduced):
         features = model.encode(images.flatten(0, 2))
-    s = model.compare(features).unflatten(0, images.shape[:3])
+    s = gather(model.compare(features).unflatten(0, images.shape[:3]))
     terms = {
         "consistency": consistency(s, c.margin_consistency),
         "positive": positive_ranking(s, c.margin_ranking, c.lambda_across),
@@ -172,38 +83,60 @@ def rank_consistency(model: QualiCLIP, batches: list[Tensor]) -> float:
     return float(torch.stack(in_order).mean())
 
 
-def held_out(files: list[str], config: TrainConfig) -> tuple[list[str], list[str]]:
-    """Split pristine files into training and validation contents, by the seed."""
-    order = torch.randperm(len(files), generator=generator(config.seed, 2)).tolist()
-    n = max(1, round(config.holdout * len(files)))
-    return [files[i] for i in order[n:]], [files[i] for i in order[:n]]
+class Losses(nn.Module):
+    """`loss_terms` as a module, whose gradients can be averaged over processes."""
 
+    def __init__(self, model: QualiCLIP, config: TrainConfig):
+        super().__init__()
+        self.model, self.config = model, config
 
-def validation_batches(files: list[str], config: TrainConfig, device: str, n_batches: int = 8) -> list[Tensor]:
-    """Fixed degraded batches of held-out contents."""
-    crops = CropPairs(files, config)
-    batches = []
-    for b in range(n_batches):
-        step = VALIDATION_STEP + b
-        x = crops[step].to(device).float() / 255
-        batches.append(degraded(x, config, generator(config.seed, 3, step)))
-    return batches
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return loss_terms(self.model, images, self.config)
 
 
 class Run:
     """The state of one training run: model, optimizer, moving average, loss curve; saved and restored as a whole."""
 
-    def __init__(self, config: TrainConfig, device: str, rank: int = 0, world: int = 1):
-        self.config, self.device, self.rank, self.world = config, device, rank, world
+    def __init__(self, config: TrainConfig, device: str):
+        self.config, self.device = config, device
         pairs = config.prompt_pairs or PROMPT_PAIRS
         model = QualiCLIP.create(config.encoder, config.pretrained, pairs, config.logit_scale, config.seed)
         self.model = model.to(device, memory_format=torch.channels_last)  # convolutions take a third less time so
         self.averaged = copy.deepcopy(self.model) if config.ema_decay else self.model
-        self.optimizer = torch.optim.AdamW(
-            self.model.encoder.parameters(), lr=config.lr, weight_decay=config.weight_decay
-        )
+        share_batch_norms(self.model.encoder)
+        self.losses = wrap(Losses(self.model, config))
+        self.optimizer = AdamW(list(self.model.encoder.parameters()), config.lr, config.weight_decay)
+        # where the run began, to state how far it went
+        self.initial_weights = [p.detach().clone() for p in self.model.encoder.parameters()]
+        self.initial_statistics = batch_norm.statistics(self.model.encoder)
         self.step = 0
         self.curve: list[dict[str, float]] = []
+        self.unreadable: list[str] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "config": self.config.model_dump(),
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "curve": self.curve,
+            "unreadable": self.unreadable,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.curve, self.unreadable = state["step"], state["curve"], state["unreadable"]
+
+    def train_mode(self) -> None:
+        """Train mode; frozen batch norms stay in evaluation mode."""
+        self.model.train()
+        if self.config.batch_norm == "frozen":
+            for layer in batch_norm.layers(self.model.encoder).values():
+                layer.eval()
 
     def update(self, batches: Iterator[Tensor], total: int) -> dict[str, float]:
         """One optimizer step over `accumulate` batches of crops. Returns the mean loss terms.
@@ -211,35 +144,27 @@ class Run:
         Raises FloatingPointError when the loss is not finite, with the batch as `args[1]`.
         """
         c = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, total, c)
+        self.optimizer.set_lr(learning_rate(self.step, total, c))
         # gradients of all batches behind this update
         sums: dict[str, float] = {}
         for a in range(c.accumulate):
-            crops = next(batches).to(self.device, non_blocking=True).float() / 255
-            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a, self.rank))
-            terms = loss_terms(self.model, images, c)
+            pixels, unreadable = next(batches)
+            self.unreadable += [u for u in unreadable if u not in self.unreadable]
+            crops = pixels.to(self.device, non_blocking=True).float() / 255
+            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a, 0), shared=True)
+            terms = self.losses(images)
             if not torch.isfinite(terms["loss"]):
                 problem = f"step {self.step + 1}: the loss is {terms['loss'].item()}; lower lr or add warm-up"
                 raise FloatingPointError(problem, images.detach().cpu())
             (terms["loss"] / c.accumulate).backward()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / c.accumulate
-        if self.world > 1:
-            self._share_gradients()
         # update the weights, and their moving average
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if c.ema_decay:
             self._average(min(c.ema_decay, self.step / (self.step + 10)))
         return sums
-
-    def _share_gradients(self) -> None:
-        """The mean gradient over all processes, in each of them."""
-        for parameter in self.model.encoder.parameters():
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= self.world
 
     @torch.no_grad()
     def _average(self, decay: float) -> None:
@@ -251,17 +176,9 @@ class Run:
 
 def save_checkpoint(run: Run, folder: Path) -> None:
     """Write last.ckpt; the one before stays as last.ckpt.previous until the next."""
-    state = {
-        "config": run.config.model_dump(),
-        "model": run.model.state_dict(),
-        "averaged": run.averaged.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "step": run.step,
-        "curve": run.curve,
-    }
     path = folder / CHECKPOINT
     with atomic(path) as temporary:
-        torch.save(state, temporary)
+        torch.save(run.state_dict(), temporary)
         if path.exists():
             os.replace(path, path.with_suffix(".ckpt.previous"))
 
@@ -279,17 +196,14 @@ def restore_checkpoint(run: Run, folder: Path) -> None:
             print(f"{path} is damaged and ignored: {e}".splitlines()[0], file=sys.stderr)
             continue
         # restore all or nothing
-        fresh = copy.deepcopy(vars(run))
+        fresh = copy.deepcopy(run.state_dict())
         try:
-            if state["config"] != run.config.model_dump():
+            if state["config"] != fresh["config"]:
                 print(f"{path} belongs to another configuration and is ignored", file=sys.stderr)
                 continue
-            run.model.load_state_dict(state["model"])
-            run.averaged.load_state_dict(state["averaged"])
-            run.optimizer.load_state_dict(state["optimizer"])
-            run.step, run.curve = state["step"], state["curve"]
+            run.load_state_dict(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as e:
-            vars(run).update(fresh)  # what was restored before the error
+            run.load_state_dict(fresh)  # what was restored before the error
             print(f"{path} has an older format and is ignored: {e!r}".splitlines()[0], file=sys.stderr)
             continue
         print(f"resuming from {path}, step {run.step}", file=sys.stderr)
@@ -300,30 +214,33 @@ def train(config: TrainConfig, files: list[str], out: Path, device: str, workers
     """Train one variant on pristine image files; write weights.safetensors and train.json into `out`.
 
     device: "cpu" or "cuda". workers: processes that read images; 0 reads in this one.
-    Returns the record that train.json holds: model, train (the config), steps, rank_consistency, contents, curve.
+    Returns the record that train.json holds: model; train, the config; steps; rank_consistency, before and after; how
+    far weights and batch_norm statistics moved; contents, with photos that could not be decoded; curve.
     Under torchrun the pairs of a step are shared among the processes, and the first one writes.
     Raises ValueError for an image smaller than the crop, FloatingPointError when the loss is not finite: the batch,
     (n, V, L, 3, H, W) in [0, 1], is then in out/nan_batch.safetensors.
     """
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    if world > 1:
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
-        if device == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     out.mkdir(parents=True, exist_ok=True)
+    with process_group(device):
+        return _train(config, files, out, device, workers)
+
+
+def _train(config: TrainConfig, files: list[str], out: Path, device: str, workers: int) -> dict[str, Any]:
+    """`train`, in one of several connected processes."""
     # contents for training and for validation, and the run as an earlier, killed process left it
     training, validation = held_out(files, config)
-    crops = CropPairs(training, config, rank, world)
+    crops = CropPairs(training, config, shared=True)
     total = config.total_steps(len(training))
-    run = Run(config, device, rank, world)
-    restore_checkpoint(run, out)
+    run = Run(config, device)
     held = validation_batches(validation, config, device)
+    before = rank_consistency(run.model.eval(), held)
+    restore_checkpoint(run, out)
     # the steps that are left
     rest = range(run.step * config.accumulate, total * config.accumulate)
     batches = iter(DataLoader(crops, sampler=rest, batch_size=None, num_workers=workers, pin_memory=device == "cuda"))
-    with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step", disable=rank > 0) as bar:
+    with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step", disable=RANK > 0) as bar:
         while run.step < total:
-            run.model.train()
+            run.train_mode()
             try:
                 terms = run.update(batches, total)
             except FloatingPointError as e:
@@ -333,23 +250,59 @@ def train(config: TrainConfig, files: list[str], out: Path, device: str, workers
             bar.update()
             images = (bar.format_dict["rate"] or 0) * config.images
             bar.set_postfix({"loss": f"{terms['loss']:.4f}", "images/s": f"{images:.0f}"}, refresh=False)
-            if run.step % config.checkpoint_every == 0 and run.step < total and rank == 0:
+            if run.step % config.checkpoint_every == 0 and run.step < total and RANK == 0:
                 run.curve[-1]["rank_consistency"] = rank_consistency(run.averaged.eval(), held)
                 save_checkpoint(run, out)
-    # the first process writes what a finished run leaves
+    # batch-norm statistics of the final weights
+    if config.batch_norm == "train" and config.norm_batches:
+        estimate_statistics(run, training, total)
+    # what a finished run leaves
     record = {
         "model": run.averaged.config,
         "train": config.model_dump(),
         "steps": total,
+        "rank_consistency_before": round(before, 6),
         "rank_consistency": round(rank_consistency(run.averaged.eval(), held), 6),
-        "contents": {"train": len(training), "held_out": len(validation)},
+        "weights": weight_changes(run),
+        "batch_norm": batch_norm.shift(run.initial_statistics, batch_norm.statistics(run.averaged.encoder)),
+        "contents": {"train": len(training), "held_out": len(validation), "unreadable": run.unreadable},
         "curve": run.curve,
     }
-    if rank == 0:
+    if RANK == 0:
         write_result(run, out, record)
-    if world > 1:
-        dist.destroy_process_group()
     return record
+
+
+def estimate_statistics(run: Run, files: list[str], total: int) -> None:
+    """Estimate the batch-norm statistics of the final weights over `norm_batches` batches that follow the training."""
+    c, model = run.config, run.averaged
+    crops = CropPairs(files, c)
+
+    def batches() -> Iterator[Tensor]:
+        steps = range(total * c.accumulate, total * c.accumulate + c.norm_batches)
+        for step in tqdm(steps, desc="batch-norm statistics", unit="batch", disable=RANK > 0):
+            x = crops[step][0].to(run.device).float() / 255
+            images = degraded(x, c, generator(c.seed, 3, step, 0)).flatten(0, 2)
+            yield (images - model.mean) / model.std
+
+    batch_norm.estimate(model.encoder, batches())
+
+
+def weight_changes(run: Run) -> dict[str, float]:
+    """How far the weights of the encoder moved: relative L2 distance, share of weights that moved, largest change."""
+    changes = [
+        (p.detach() - p0).double() for p, p0 in zip(run.averaged.encoder.parameters(), run.initial_weights, strict=True)
+    ]
+    distance = sum(float(d.square().sum()) for d in changes) ** 0.5
+    length = sum(float(p0.double().square().sum()) for p0 in run.initial_weights) ** 0.5
+    moved = sum(int((d != 0).sum()) for d in changes) / sum(d.numel() for d in changes)
+    largest = max(float(d.abs().max()) for d in changes)
+    return {
+        "relative_change": float(f"{distance / length:.6g}"),
+        "share_moved": round(moved, 6),
+        "largest_change": float(f"{largest:.6g}"),
+        "movable_by_a_step": round(run.optimizer.movable, 6),
+    }
 
 
 def write_result(run: Run, out: Path, record: dict[str, Any]) -> None:

@@ -104,6 +104,11 @@ class Paths:
         """Parameters, operations, time and memory of a method."""
         return self.root / "efficiency" / f"{method}.json"
 
+    @property
+    def released_weights(self) -> Path:
+        """What the released weights say of their training."""
+        return self.root / "released_weights.json"
+
     # What Snakemake writes about its jobs.
 
     def log(self, job: str) -> Path:

@@ -100,6 +100,10 @@ class Workspace:
     def gmad_set(self) -> DatasetCard:
         return self.all_datasets[self.config.gmad_set]
 
+    def tables(self) -> list[TableCard]:
+        """Tables of this run."""
+        return [t for t in self.all_tables.values() if self.config.scale in t.scales]
+
     def figures(self) -> list[FigureCard]:
         """Figures of this run: those whose methods it has."""
         here = {m.name for m in self.methods()}
@@ -136,7 +140,7 @@ class Workspace:
 
     def scored(self) -> list[Pair]:
         """Every method and dataset whose correlation some table shows, sorted by name."""
-        pairs = {(m.name, d.name): (m, d) for t in self.all_tables.values() for m, d in self.table_pairs(t)}
+        pairs = {(m.name, d.name): (m, d) for t in self.tables() for m, d in self.table_pairs(t)}
         return [pairs[key] for key in sorted(pairs)]
 
     # What finished outputs say of how they were made.

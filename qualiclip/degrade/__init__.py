@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from qualiclip.degrade import arniqa
 from qualiclip.degrade.blur import gaussian_blur, lens_blur, motion_blur
 from qualiclip.degrade.brightness import brighten, darken, mean_shift
 from qualiclip.degrade.color import color_diffusion, color_saturation_hsv, color_saturation_lab, color_shift
@@ -26,7 +27,7 @@ __all__ = ["GROUPS", "MIN_SIDE", "N_LEVELS", "TYPES", "DegradationType", "Draw",
 MIN_SIDE = 64  # px
 CPU_CHUNK = 1 << 20  # pixel values, of all three channels
 
-# (images, parameter values (B,), draw) -> degraded images, which may leave [0, 1]
+# (images, parameter values (B,), draw) -> degraded images, which may leave [0, 1]; the operations of KADID-10k
 FUNCTIONS: dict[str, Callable[[Tensor, Tensor, Draw], Tensor]] = {
     "gaussian_blur": gaussian_blur,
     "lens_blur": lens_blur,
@@ -53,6 +54,7 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor, Draw], Tensor]] = {
     "linear_contrast": linear_contrast,
     "nonlinear_contrast": nonlinear_contrast,
 }
+GENERATORS = {"kadid": FUNCTIONS, "arniqa": FUNCTIONS | arniqa.FUNCTIONS}
 
 
 def severity(type_name: str, levels: Tensor) -> Tensor:
@@ -67,29 +69,28 @@ def severity(type_name: str, levels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def degrade(images: Tensor, type_name: str, levels: Tensor, draw: Draw) -> Tensor:
+def degrade(images: Tensor, type_name: str, levels: Tensor, draw: Draw, generator: str = "kadid") -> Tensor:
     """Degrade all images by one type, each at a level of its own.
 
     images: (B, 3, H, W) float32 in [0, 1], H and W at least 64 px. type_name: a key of `TYPES`.
     levels: (B,) in [0, 5]; 0 leaves the image as it is, 1 to 5 are the levels of `TYPES`, and between them the
-    parameter is interpolated. draw: the random parameters of the B images.
+    parameter is interpolated. draw: the random parameters of the B images. generator: a key of `GENERATORS`.
     Returns (B, 3, H, W) float32 in [0, 1] on the same device; `images` is not changed.
-    Raises KeyError for an unknown type, ValueError for a wrong shape or level.
+    Raises KeyError for an unknown type or generator, ValueError for a wrong shape or level.
     """
     # check the arguments
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < MIN_SIDE:
         raise ValueError(f"expected (B, 3, H, W) of at least {MIN_SIDE} px, got {tuple(images.shape)}")
-    levels = levels.to(images.device)
+    levels = levels.cpu()  # parameters are worked out there: nothing waits for the device
     if levels.shape != images.shape[:1] or not bool(((levels >= 0) & (levels <= N_LEVELS)).all()):
         raise ValueError(f"expected {len(images)} levels in [0, {N_LEVELS}], got {levels.tolist()}")
-    values, draw = severity(type_name, levels), draw.to(images.device)
+    values = severity(type_name, levels)
     # a CPU works on a few images at a time: its temporary tensors then fit into the cache
-    size = len(images) if images.is_cuda else max(1, CPU_CHUNK // images[0].numel())
+    size = max(1, CPU_CHUNK // images[0].numel()) if images.device.type == "cpu" else len(images)
     out = torch.empty_like(images)
     for part in torch.arange(len(images)).split(size):
         rows = slice(int(part[0]), int(part[-1]) + 1)
-        out[rows] = FUNCTIONS[type_name](images[rows], values[rows], draw[part]).clamp_(0, 1)
+        out[rows] = GENERATORS[generator][type_name](images[rows], values[rows], draw[part]).clamp_(0, 1)
     # level 0 is the image itself, bit by bit
-    untouched = levels == 0
-    out[untouched] = images[untouched]
-    return out
+    untouched = (levels == 0).nonzero().flatten().to(images.device, non_blocking=True)
+    return out.index_copy_(0, untouched, images.index_select(0, untouched)) if len(untouched) else out

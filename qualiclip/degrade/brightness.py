@@ -11,7 +11,7 @@ from qualiclip.degrade.draw import Draw, per_image
 
 def _parabola(x: Tensor, amount: Tensor) -> Tensor:
     """The parabola through (0, 0), (0.5, 0.5 + amount / 2), (1, 1), clipped to [0, 1]."""
-    return (x + 2 * per_image(amount) * x * (1 - x)).clamp(0, 1)
+    return (x + 2 * per_image(amount, x) * x * (1 - x)).clamp(0, 1)
 
 
 def brighten(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
@@ -28,4 +28,4 @@ def darken(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
 
 def mean_shift(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
     """`amount`, with the drawn sign, added to every channel."""
-    return x + per_image(amount * draw.sign())
+    return x + per_image(amount * draw.sign(), x)

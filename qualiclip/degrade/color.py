@@ -16,7 +16,7 @@ from qualiclip.degrade.draw import Draw, per_image
 def color_diffusion(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
     """Chroma (Lab a and b) blurred with sigma 1.5 * amount + 2 px, then multiplied by the amount."""
     lab = rgb_to_lab(x)
-    ab = blur(lab[:, 1:], 1.5 * amount + 2) * per_image(amount)
+    ab = blur(lab[:, 1:], 1.5 * amount + 2) * per_image(amount, x)
     return lab_to_rgb(torch.cat([lab[:, :1], ab], 1))
 
 
@@ -25,17 +25,17 @@ def color_shift(x: Tensor, shift: Tensor, draw: Draw) -> Tensor:
     # weight of the moved channel, in [0, 1]: the strength of edges
     edges = spatial_gradient(rgb_to_grayscale(x), mode="diff").square().sum(2).sqrt()
     edges = blur(edges, torch.full_like(shift, 4.0)).flatten(1)
-    low, high = edges.amin(1, keepdim=True), edges.amax(1, keepdim=True)
+    low, high = edges.aminmax(dim=1, keepdim=True)
     weight = ((edges - low) / (high - low).clamp(min=1e-6)).view_as(x[:, 0])
     # the moved channel, borders replicated
     angle = math.pi / 2 * draw.uniform[:, 0]
     dy = (shift * torch.sin(angle)).round().long()
     dx = (shift * torch.cos(angle)).round().long()
     h, w = x.shape[-2:]
-    rows = (torch.arange(h, device=x.device) - dy[:, None]).clamp(0, h - 1)
-    columns = (torch.arange(w, device=x.device) - dx[:, None]).clamp(0, w - 1)
-    image = torch.arange(len(x), device=x.device)[:, None, None]
-    moved = x[:, 1][image, rows[:, :, None], columns[:, None, :]]
+    rows = (torch.arange(h) - dy[:, None]).clamp(0, h - 1)
+    columns = (torch.arange(w) - dx[:, None]).clamp(0, w - 1)
+    pixels = (rows[:, :, None] * w + columns[:, None]).flatten(1).to(x.device, non_blocking=True)
+    moved = x[:, 1].flatten(1).gather(1, pixels).view_as(weight)
     green = torch.lerp(x[:, 1], moved, weight)
     return torch.stack([x[:, 0], green, x[:, 2]], 1)
 
@@ -47,10 +47,10 @@ def color_saturation_hsv(x: Tensor, factor: Tensor, draw: Draw) -> Tensor:
     on the distance to V. A negative factor gives the complementary hue, as the released parameter values intend.
     """
     value = x.amax(1, keepdim=True)
-    return value - per_image(factor) * (value - x)
+    return value - per_image(factor, x) * (value - x)
 
 
 def color_saturation_lab(x: Tensor, factor: Tensor, draw: Draw) -> Tensor:
     """Chroma (Lab a and b) multiplied by the factor."""
     lab = rgb_to_lab(x)
-    return lab_to_rgb(torch.cat([lab[:, :1], lab[:, 1:] * per_image(factor)], 1))
+    return lab_to_rgb(torch.cat([lab[:, :1], lab[:, 1:] * per_image(factor, x)], 1))

@@ -15,7 +15,7 @@ def high_sharpen(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
     lab = rgb_to_lab(x)
     lightness = lab[:, :1]
     detail = lightness - blur(lightness, torch.full_like(amount, 6.0), radius=6)
-    return lab_to_rgb(torch.cat([lightness + per_image(amount) * detail, lab[:, 1:]], 1))
+    return lab_to_rgb(torch.cat([lightness + per_image(amount, x) * detail, lab[:, 1:]], 1))
 
 
 def linear_contrast(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
@@ -26,9 +26,9 @@ def linear_contrast(x: Tensor, amount: Tensor, draw: Draw) -> Tensor:
     x + a c t (1/4 - t^2) with t = x - 1/2, and c = 1 / 0.168 so that it adds a/4 at t = 0.2.
     """
     t = x - 0.5
-    return x + per_image(amount * draw.sign()) * t * (0.25 - t * t) / 0.168
+    return x + per_image(amount * draw.sign(), x) * t * (0.25 - t * t) / 0.168
 
 
 def nonlinear_contrast(x: Tensor, half_range: Tensor, draw: Draw) -> Tensor:
     """Values mapped linearly from [0, 1] to 0.5 +- half_range."""
-    return 0.5 + 2 * per_image(half_range) * (x - 0.5)
+    return 0.5 + 2 * per_image(half_range, x) * (x - 0.5)

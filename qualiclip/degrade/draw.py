@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 
-def per_image(v: Tensor) -> Tensor:
-    """(B,) -> (B, 1, 1, 1): one value per image, to be combined with (B, C, H, W)."""
-    return v[:, None, None, None]
+def per_image(v: Tensor, x: Tensor) -> Tensor:
+    """(B,) on the CPU -> (B, 1, 1, 1) on the device of x, to be combined with (B, C, H, W)."""
+    return v[:, None, None, None].to(x.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Draw:
     """Random parameters of B images.
 
     seed: (B,) int64 on the CPU, seeds of the noise or the positions in each image.
-    uniform: (B, 2) in [0, 1), from which angles and signs are derived.
+    uniform: (B, 2) in [0, 1) on the CPU, from which angles and signs are derived.
     """
 
     seed: Tensor
@@ -40,11 +40,7 @@ class Draw:
 
     def __getitem__(self, index: Tensor) -> Draw:
         """The parameters of the images with these numbers."""
-        return Draw(self.seed[index.cpu()], self.uniform[index.to(self.uniform.device)])
-
-    def to(self, device: torch.device | str) -> Draw:
-        """Move `uniform` to a device; seeds stay on the CPU, where generators are seeded."""
-        return Draw(self.seed, self.uniform.to(device))
+        return Draw(self.seed[index], self.uniform[index])
 
     def sign(self) -> Tensor:
         """(B,) random signs, -1 or 1."""
@@ -56,8 +52,8 @@ class Draw:
         It is called once per distinct seed. A CPU and a GPU draw different tensors from the same seed.
         """
         seeds, index = self.seed.unique(return_inverse=True)
-        fields = [make(torch.Generator(device).manual_seed(int(s))) for s in seeds]
-        return torch.stack(fields)[index.to(device)]
+        fields = torch.stack([make(torch.Generator(device).manual_seed(s)) for s in seeds.tolist()])
+        return fields.index_select(0, index.to(device, non_blocking=True))
 
     def normal(self, x: Tensor) -> Tensor:
         """Standard normal noise with the shape, type and device of x (B, C, H, W)."""

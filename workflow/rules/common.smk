@@ -36,7 +36,7 @@ GPU = int(
 
 # Config overrides passed to jobs that read the config. Options that do not change outputs are resources of the rules,
 # so that they never trigger a rerun.
-NOT_IN_OUTPUTS = {"mirror", "device", "allow_missing", "allow_errors", "shard"}
+NOT_IN_OUTPUTS = {"mirror", "device", "allow_missing", "allow_errors", "shard", "gpus_per_training"}
 OVERRIDES = {"scale": workspace.config.scale} | {k: v for k, v in config.items() if k not in NOT_IN_OUTPUTS}
 CONFIG_ARGS = " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in OVERRIDES.items())
 MIRROR_ARG = f"--mirror {shlex.quote(str(workspace.config.mirror))}" if workspace.config.mirror else ""

@@ -114,3 +114,20 @@ rule efficiency:
         "{PYTHON} -m qualiclip.bench.measure.efficiency {params.method} --size {params.size} {params.checkpoint}"
         " {params.fitted} {resources.mirror} --device {resources.device} --threads {threads} --out {output.cost}"
         " 2>&1 | tee {log}"
+
+
+rule released_weights:
+    """Compare the released weights with what they began with."""
+    input:
+        code=sources("qualiclip.bench.measure.released"),
+    output:
+        facts=paths.released_weights,
+        provenance=sidecar(paths.released_weights),
+    log:
+        paths.log("released_weights"),
+    resources:
+        mirror=MIRROR_ARG,
+        network=1,
+        mem_mb=memory,
+    shell:
+        "{PYTHON} -m qualiclip.bench.measure.released {resources.mirror} --out {output.facts} 2>&1 | tee {log}"

@@ -4,7 +4,7 @@
 rule report:
     """Build the self-contained report."""
     input:
-        [paths.table(name) for name in workspace.all_tables],
+        [paths.table(t.name) for t in workspace.tables()],
         [paths.figure(f.name) for f in workspace.figures()],
         [paths.metrics(m.name, d.name) for m, d in workspace.scored()],
         code=sources("qualiclip.bench.report.page"),

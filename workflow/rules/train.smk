@@ -15,6 +15,11 @@ def train_json(wildcards):
     return shlex.quote(json.dumps(variant.model_dump(mode="json", exclude_defaults=True)))
 
 
+# With several GPUs torchrun starts a process for each of them; what they compute together is the same.
+GPUS = workspace.config.gpus_per_training if GPU else 1
+TORCHRUN = f"-m torch.distributed.run --standalone --nproc-per-node {GPUS}" if GPUS > 1 else ""
+
+
 rule train:
     """Train one variant on the training set; a killed run resumes from its last checkpoint."""
     input:
@@ -29,14 +34,15 @@ rule train:
     priority: 1  # the longest jobs, which most others wait for
     threads: train_threads
     resources:
-        gpu=GPU,
+        gpu=GPU * GPUS,
         device=DEVICE,
         mirror=MIRROR_ARG,
+        torchrun=TORCHRUN,
         mem_mb=memory,
     params:
         card=training_set.path,
         raw=paths.raw,
         train=train_json,
     shell:
-        "{PYTHON} -m qualiclip.bench.train {params.card} --index {input.index} --raw {params.raw} --train {params.train}"
+        "{PYTHON} {resources.torchrun} -m qualiclip.bench.train {params.card} --index {input.index} --raw {params.raw} --train {params.train}"
         " {resources.mirror} --device {resources.device} --threads {threads} --out {output.weights} 2>&1 | tee {log}"

@@ -36,6 +36,7 @@ class ScaleConfig(Strict):
     gmad_levels: int = Field(2, ge=1, description="defender levels")
     bootstrap: int = Field(0, ge=0, description="resamples behind additional confidence limits; 0: closed form only")
     efficiency_size: tuple[int, int] = Field((1024, 768), description="width and height of the timed image, px")
+    gpus_per_training: int = Field(1, ge=1, description="GPUs that a training run shares, by torchrun")
     train: dict[str, Any] = Field(description="TrainConfig of every variant")
     variants: dict[str, dict[str, Any]] = Field(description="what each variant changes in it")
     data: Path = Field(Path("datasets/raw"), description="folder of the raw datasets")

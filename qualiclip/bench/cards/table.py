@@ -27,6 +27,7 @@ class TableCard(Card):
 
     renamed: ClassVar = {"pairs": "training_sets", "empty": "empty_note"}
 
+    scales: list[str] = Field(["mini", "scratch", "paper"], description="scales that make it")
     kind: str = Field("correlations", description="a module of qualiclip/bench/tables, see tables/kinds.py")
     caption: str = Field(description="printed below the title")
     rows: Select | None = Field(None, description="methods")

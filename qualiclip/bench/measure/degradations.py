@@ -22,6 +22,7 @@ from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.formats import write_csv
 from qualiclip.bench.measure import photos
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
+from qualiclip.degrade.arniqa import DIFFERENCES
 from qualiclip.io import atomic
 from qualiclip.tensors import to_image
 
@@ -42,8 +43,8 @@ def measure(images: Tensor) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
             psnr = -10 * (out - images).square().mean((1, 2, 3)).clamp_min(1e-10).log10()
             degraded[f"{t.name}_{level}"] = np.asarray(to_image(out[0]))
             values = (t.values[level - 1], t.published[level - 1], t.why, float(mae.mean()), float(psnr.mean()))
-            rows.append((t.name, t.group, t.parameter, level, *values, len(images)))
-    names = ["type", "group", "parameter", "level", "value", "published", "why", "mae", "psnr", "photos"]
+            rows.append((t.name, t.group, t.parameter, level, *values, len(images), DIFFERENCES.get(t.name, "same")))
+    names = ["type", "group", "parameter", "level", "value", "published", "why", "mae", "psnr", "photos", "arniqa"]
     return pd.DataFrame(rows, columns=names), degraded
 
 

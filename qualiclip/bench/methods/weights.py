@@ -13,6 +13,7 @@ from qualiclip.bench.data.download import FetchError
 from qualiclip.bench.data.fetch import digest_file, file_lock, in_mirror, obtain, record_digest, verify
 from qualiclip.io import atomic
 
+AUTHORS_RELEASE = "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth"
 # library -> address of its weight files, where `place` is called without one
 SOURCES = {"pyiqa": "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/{file}"}
 

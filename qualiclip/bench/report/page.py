@@ -48,7 +48,7 @@ def render(workspace: Workspace) -> str:
     environment.filters["finite"] = lambda v: v is not None and math.isfinite(v)
     paths = workspace.paths
     # the tables as they were printed
-    tables = {c.name: read_json(paths.table(c.name).with_suffix(".json")) for c in workspace.all_tables.values()}
+    tables = {c.name: read_json(paths.table(c.name).with_suffix(".json")) for c in workspace.tables()}
     # results of methods with one model of a whole set; ablations stand in their own tables
     results = [r for r in read_results(paths, workspace.scored()) if not r.method.features_of]
     compared = [r for r in results if r.method.family != "ablation"]

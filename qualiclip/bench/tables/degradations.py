@@ -20,10 +20,15 @@ def build(card: TableCard, workspace: Workspace) -> Table:
         row |= {f"Level {x.level}": f"{x.value:g} ({255 * x.mae:.1f}; {x.psnr:.1f})" for x in levels}
         changed = [x.published for x in levels] != [x.value for x in levels]
         row["Published"] = "/".join(f"{x.published:g}" for x in levels) if changed else "same"
-        rows.append(row | {"Why changed": first["why"]})
+        rows.append(row | {"Why changed": first["why"], "ARNIQA's operation": first["arniqa"]})
         extra.append({f"{m} {x.level}": getattr(x, m) for m in ("mae", "psnr") for x in levels})
     note = (
         "Each level: parameter (mean absolute change of a pixel in 1/255; PSNR in dB), "
         f"means over {measured['photos'].iloc[0]} photos of {photos.title}."
     )
-    return Table(card.title, card.caption, pd.DataFrame(rows), [note], extra=pd.DataFrame(extra))
+    operations = (
+        "Measured with the operations of KADID-10k (generator: kadid). The authors' public generator (arniqa) has the "
+        "same parameters; the last column states where its operation is another. Pixelation reads the nearest "
+        "pixel of a grid that begins at the corner, as both originals do."
+    )
+    return Table(card.title, card.caption, pd.DataFrame(rows), [note, operations], extra=pd.DataFrame(extra))

@@ -34,6 +34,7 @@ KINDS: dict[str, Callable[[TableCard, Workspace], list[Path]]] = {
     "correlations": _correlations,
     "datasets": lambda card, w: [w.paths.index(d.name) for d in w.table_datasets(card)],
     "degradations": lambda card, w: [w.paths.degradations(w.figure_set.name).with_suffix(".csv")],
+    "released_weights": lambda card, w: [w.paths.released_weights],
     "efficiency": lambda card, w: [w.paths.efficiency(m.name) for m in timed_methods(card, w)],
 }
 

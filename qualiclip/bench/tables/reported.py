@@ -80,7 +80,7 @@ def status(
     if incomplete:
         return "other protocol", incomplete
     # nor does another training: theirs is the default, or no step at all
-    default = TrainConfig(epochs=None, steps=0) if train and train.steps == 0 else TrainConfig()
+    default = TrainConfig(epochs=None, steps=0, norm_batches=0) if train and train.steps == 0 else TrainConfig()
     changed = [k for k in TrainConfig.model_fields if train and getattr(train, k) != getattr(default, k)]
     changed = [k for k in changed if k not in NOT_THE_METHOD]
     if changed:
