@@ -32,7 +32,9 @@ class Launches(TorchDispatchMode):
 
     def __init__(self, least: int = 0):
         super().__init__()
-        self.least, self.launches, self.waits = least, Counter(), Counter()
+        self.least = least
+        self.launches: Counter[str] = Counter()
+        self.waits: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
