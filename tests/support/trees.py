@@ -20,7 +20,7 @@ TINY_CARDS = {  # what is smaller than in the real cards; all else is theirs
     "mini_restoration": {"make": {"arguments": {"per_photo": 8, "seed": 200}}, "images": {"count": 16}},
 }
 TINY_CONFIG = {
-    "train": {"steps": 3, "crop": 64, "crop_pairs": 2},
+    "train": {"steps": 3, "crop": 64, "crop_pairs": 2, "norm_batches": 1},
     "figure_photos": 1,
     "efficiency_size": [128, 96],
 }

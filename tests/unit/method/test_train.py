@@ -9,10 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from qualiclip import crops as cropping
 from qualiclip import train as training
 from qualiclip.config import TrainConfig
+from qualiclip.crops import CropPairs, degraded, generator, held_out
 from qualiclip.tensors import to_image
-from qualiclip.train import CHECKPOINT, CropPairs, generator, held_out, train
+from qualiclip.train import CHECKPOINT, train
 from tests.support.commands import run
 
 
@@ -87,13 +89,13 @@ def test_a_checkpoint_of_another_configuration_is_ignored(files, tmp_path, monke
 
 
 def test_zero_steps_is_the_untrained_encoder(files, tmp_path):
-    train(config(steps=0), files, tmp_path, "cpu")
+    train(config(steps=0, norm_batches=0), files, tmp_path, "cpu")
     expected = training.QualiCLIP.create("rn-mini", None).state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in load_file(tmp_path / "weights.safetensors").items())
 
 
 def test_the_loss_falls_on_one_easy_type(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "TYPES", {"white_noise": training.TYPES["white_noise"]})
+    monkeypatch.setattr(cropping, "TYPES", {"white_noise": cropping.TYPES["white_noise"]})
     train(config(steps=30, crop_pairs=4), files, tmp_path, "cpu")
     curve = [r["loss"] for r in json.loads((tmp_path / "train.json").read_text())["curve"]]
     assert sum(curve[-5:]) < 0.8 * sum(curve[:5])
@@ -101,26 +103,26 @@ def test_the_loss_falls_on_one_easy_type(files, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("layout", ["overlapping", "disjoint", "single"])
 def test_crops(files, layout):
-    crops = CropPairs(files, config(crop_layout=layout))[0]
+    crops, unreadable = CropPairs(files, config(crop_layout=layout))[0]
+    assert unreadable == []
     assert crops.shape == (2, 1 if layout == "single" else 2, 3, 64, 64) and crops.dtype == torch.uint8
 
 
 def test_levels_reach_from_the_mildest_to_the_severest(files):
     c = config(levels=3, first_level=0, types_per_pair=2)
-    crops = CropPairs(files, c)[0].float() / 255
-    images = training.degraded(crops, c, generator(1))
+    crops = CropPairs(files, c)[0][0].float() / 255
+    images = degraded(crops, c, generator(1))
     assert images.shape == (2, 2, 3, 3, 64, 64)
     assert torch.equal(images[:, :, 0], crops), "level 0 does not change the crop"
     change = (images - crops[:, :, None]).abs().mean((0, 1, 3, 4, 5))
     assert change[0] < change[1] < change[2]
-    assert not torch.equal(training.degraded(crops, config(levels=3), generator(1))[:, :, 0], crops)
+    assert not torch.equal(degraded(crops, config(levels=3), generator(1))[:, :, 0], crops)
 
 
 def test_an_epoch_visits_every_image_once(files):
     c = config(crop_pairs=3)
     data = CropPairs(files, c)
-    g = generator(0)
-    picked = [data._pick(step, i, g) for step in range(2) for i in range(3)]
+    picked = [data._pick(step, i, attempt=0) for step in range(2) for i in range(3)]
     assert sorted(picked) == files
 
 
@@ -159,16 +161,16 @@ from qualiclip import train as training
 from qualiclip.bench.train import main
 
 torch.set_num_threads(1)
-whole = training.Run._share_gradients
+whole = training.AdamW.step
 
 def checked(self):
-    whole(self)
-    grad = self.model.encoder.conv1.weight.grad
+    grad = self.parameters[0].grad
     both = [torch.empty_like(grad) for _ in range(2)]
     dist.all_gather(both, grad)
     assert torch.equal(both[0], both[1]) and grad.abs().sum() > 0
+    whole(self)
 
-training.Run._share_gradients = checked
+training.AdamW.step = checked
 main()
 """
 
@@ -185,15 +187,17 @@ def test_two_processes_share_the_pairs_and_the_gradients(files, tmp_path):
     assert json.loads((tmp_path / "out/weights.safetensors.provenance.json").read_text())["processes"] == 2
 
 
-def test_shares_of_the_processes_make_the_whole_step(files):
-    whole, first, second = (
-        CropPairs(files, config()),
-        CropPairs(files, config(), 0, 2),
-        CropPairs(files, config(), 1, 2),
-    )
-    assert torch.equal(whole[1], torch.cat([first[1], second[1]]))
+def test_shares_of_the_processes_make_the_whole_step(files, monkeypatch):
+    def share(rank: int, world: int) -> CropPairs:
+        monkeypatch.setattr(cropping, "RANK", rank)
+        monkeypatch.setattr(cropping, "WORLD", world)
+        return CropPairs(files, config(), shared=True)
+
+    whole, first, second = share(0, 1), share(0, 2), share(1, 2)
+    assert torch.equal(whole[1][0], torch.cat([first[1][0], second[1][0]]))
+    assert len(first[1][0]) == len(second[1][0]) == 1
     with pytest.raises(ValueError, match="2 crop pairs per step cannot be shared among 3 processes"):
-        CropPairs(files, config(), 0, 3)
+        share(0, 3)
 
 
 def test_images_behind_an_update():
