@@ -84,6 +84,7 @@ def main() -> None:
         citation="",
         license="",
     )
+    # one row per method
     print("| method | pyiqa, images/s | job, images/s | ratio | largest difference |\n|---|---|---|---|---|")
     for name in args.methods:
         print(timed(name, dataset, index, args.images.parent, args), flush=True)

@@ -33,6 +33,7 @@ def place(
     Raises FetchError "<file> could not be fetched from <source>; put it at <mirror>/<library>/<file>", also for a file
     with another SHA-256.
     """
+    # where the file goes, and where its SHA-256 is recorded
     url = url or SOURCES.get(library, "{file}").format(file=file)
     item = Download(filename=file, url=url, sha256=sha256)
     target, digests = cache / file, cache / ".digests"
