@@ -127,7 +127,7 @@ def not_run(workspace: Workspace) -> dict[str, str]:
 def faults(workspace: Workspace) -> list[str]:
     """What is wrong with the outputs; empty where all is there, with the banner."""
     paths = workspace.paths
-    expected = [paths.report, *map(paths.table, workspace.all_tables)]
+    expected = [paths.report, *(paths.table(t.name) for t in workspace.tables())]
     expected += [paths.figure(f.name) for f in workspace.figures()]
     out = [f"{p} is missing" for p in expected if not p.is_file()]
     out += [f"figure not drawn: {title} ({why})" for title, why in workspace.figures_left_out().items()]
@@ -155,7 +155,7 @@ def summary(workspace: Workspace) -> bool:
     for row in cost_of_jobs(workspace).itertuples():
         print(f"  {row.Index:12s} {row.jobs:5.0f} jobs {row.seconds:7.0f} s of CPU, at most {row.memory:.0f} MB")
     wrong = faults(workspace)
-    counts = {"tables": workspace.all_tables, "figures": workspace.figures(), "methods": workspace.methods()}
+    counts = {"tables": workspace.tables(), "figures": workspace.figures(), "methods": workspace.methods()}
     print(", ".join(f"{name} {len(cards)}" for name, cards in counts.items()))
     if not wrong:
         print("not run:")

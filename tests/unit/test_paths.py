@@ -37,7 +37,9 @@ NAMES |= {"k": 2, "n": 3, "job": "score/piqe/clive"}
 def test_the_grammar_is_complete():
     methods = {name for name, _ in inspect.getmembers(Paths, inspect.isfunction) if not name.startswith("_")}
     assert methods == set(GRAMMAR)
-    assert PATHS.report == Path("results/mini/report.html")
+    properties = {name: str(getattr(PATHS, name)) for name, p in vars(Paths).items() if isinstance(p, property)}
+    files = {"report": "results/mini/report.html", "released_weights": "results/mini/released_weights.json"}
+    assert properties == files
 
 
 @pytest.mark.parametrize("name", GRAMMAR)

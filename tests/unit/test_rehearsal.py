@@ -90,7 +90,7 @@ def test_methods_without_any_score_are_reported_with_the_reason(tmp_path):
 
 def test_outputs_that_are_missing_or_without_the_banner_are_reported(tmp_path):
     workspace = with_results(tmp_path, [], np.arange(20.0), dataset_card(20))
-    workspace.all_tables = {"t": table_card(), "u": table_card()}
+    workspace.all_tables = {"t": table_card(), "u": table_card(name="u")}
     workspace.all_figures = {"f": figure_card("gmad", title="left out", methods=["nobody"])}
     write_text(workspace.paths.table("t"), "a table")
     write_text(workspace.paths.report, "numbers mean nothing")

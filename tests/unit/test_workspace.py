@@ -86,6 +86,12 @@ def test_a_figure_of_a_method_without_a_card(workspace):
         workspace.figure_methods(figure_card("gmad", methods=["nobody", "piqe"]))
 
 
+def test_tables_are_those_of_the_scale(at_root):
+    mini, paper = (Workspace(load_config({"scale": scale})) for scale in ("mini", "paper"))
+    assert {t.name for t in paper.tables()} - {t.name for t in mini.tables()} == {"released_weights"}
+    assert {t.name for t in mini.tables()} < set(mini.all_tables)
+
+
 # Files of the mirror.
 
 

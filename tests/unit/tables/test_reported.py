@@ -86,10 +86,12 @@ def test_a_model_trained_otherwise_is_another_protocol(tmp_path, mos, publish):
 def test_weights_as_they_came_have_no_other_schedule(publish):
     publish(("a", "My set", "srcc", 1.0, "whole", "p", "high", "s"))
     theirs = reported.references(["some"], method_card("a"), dataset_card(), "srcc").iloc[0]
-    untrained = TrainConfig(epochs=None, steps=0)
+    untrained = TrainConfig(epochs=None, steps=0, norm_batches=0)
     assert reported.status(1.0, theirs, method_card("a"), "", untrained) == ("match", "")
     small = reported.status(1.0, theirs, method_card("a"), "", untrained.model_copy(update={"encoder": "rn-mini"}))
     assert small == ("other protocol", "trained with other encoder")
+    statistics = reported.status(1.0, theirs, method_card("a"), "", untrained.model_copy(update={"norm_batches": 9}))
+    assert statistics == ("other protocol", "trained with other norm_batches")
 
 
 def test_the_first_file_has_precedence(tmp_path, publish):

@@ -94,6 +94,22 @@ def test_the_job_renders_any_kind_with_the_banner(at_root, tmp_path, photos):
     assert kinds.inputs(workspace.all_tables["degradations"], workspace) == [csv]
 
 
+def test_the_table_of_released_weights_says_what_could_not_be_compared(at_root, tmp_path):
+    workspace = Workspace(load_config({"scale": "paper", "results": str(tmp_path)}))
+    facts = {"title": "a beside b", "reason": "", "batch_norm": "frozen", "weights": {"share_moved": 0.125}}
+    facts |= {"lr_times_steps_at_least": 1e-4, "batches_tracked": None, "equal_tensors": 3, "common_tensors": 4}
+    facts |= {"prompts": "equal", "wording": "as here"}
+    missing = {"title": "c beside d", "reason": "put it at DIR/c.pth"}
+    workspace.paths.root.mkdir()
+    workspace.paths.released_weights.write_text(json.dumps([facts, missing]))
+    table = render.render(workspace.all_tables["released_weights"], workspace)
+    assert table.values["Weights moved"].tolist() == ["12.5%", "not run"]
+    assert table.values["Equal tensors"][0] == "3 of 4" and table.values["Batches counted"][0] == "not stored"
+    assert "c beside d: not run: put it at DIR/c.pth" in table.notes
+    card = workspace.all_tables["released_weights"]
+    assert kinds.inputs(card, workspace) == [workspace.paths.released_weights]
+
+
 def test_the_table_of_datasets_counts_its_index(at_root, tmp_path):
     workspace = with_results(tmp_path, [], np.arange(20.0) / 20, dataset_card(25))
     index = workspace.paths.index("myset")
