@@ -17,6 +17,7 @@ RUNS = ("finished", "finished_small")  # fixtures that take minutes
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In `make test`, one worker process makes each finished run, and what takes minutes begins first."""
 
