@@ -71,7 +71,7 @@ def run(files: list[str], out: Path, processes: int, stop: int = -1, **changes) 
     """Train under torchrun, or in one process; returns the exit status."""
     script = out.parent / "script.py"
     script.write_text(SCRIPT)
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "29561"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(launcher if processes > 1 else []), str(script)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     arguments = json.dumps([{**CONFIG, **changes}, files, str(out), stop])
