@@ -139,6 +139,7 @@ def serve(path: Path) -> None:
     listening.listen(64)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    server = os.getpid()
     try:
         while listening in select.select([listening, sys.stdin], [], [])[0]:
             connection, _ = listening.accept()
@@ -150,20 +151,22 @@ def serve(path: Path) -> None:
             _preload(job[0][0])
             if os.fork() == 0:
                 listening.close()
-                status = 1
                 try:
                     status = _work(connection, *job)
-                finally:
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the waiting process may end now
                     with suppress(OSError):
                         connection.sendall(bytes([status]))
                     os._exit(status)
+                finally:
+                    os._exit(1)
             for fd in job[-1]:
                 os.close(fd)
             connection.close()
     finally:
-        path.unlink(missing_ok=True)
-        with suppress(OSError):  # not the folder that `start` made, but one that holds something else
-            path.parent.rmdir()
+        if os.getpid() == server:  # and not a fork that a signal has brought here
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # not the folder that `start` made, but one that holds something else
+                path.parent.rmdir()
 
 
 if __name__ == "__main__":

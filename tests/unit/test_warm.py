@@ -39,8 +39,8 @@ if word == "sleep":
         time.sleep(60)
     finally:
         print("cleaned up", flush=True)
-if word == "libraries":
-    print("colorsys" in sys.modules, [m for m in sys.modules if m.startswith("qualiclip.")])
+if word == "handler":
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 if word == "package":
     import qualiclip.config
     print(qualiclip.config.__file__)
@@ -138,6 +138,14 @@ def test_sigterm_reaches_the_process_that_does_the_job(served, tree):
         outcomes.append((job.returncode, out, err))
         assert ended(process)
     assert outcomes[0] == outcomes[1] == (143, "cleaned up\n", "beside\n")
+
+
+def test_jobs_that_handle_sigterm_leave_the_server_as_it_is(served, tree):
+    """The end of the waiting process is their sign to stop, but not once they are done."""
+    for _ in range(20):
+        status, _, err = finish(start(tree, "handler", served[1]))
+        assert (status, err) == (0, "beside\n")
+    assert Path(served[1][warm.SOCKET]).exists(), "later jobs find it"
 
 
 def test_a_job_ends_when_what_waits_for_it_is_killed(served, tree):

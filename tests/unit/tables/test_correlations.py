@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from qualiclip.bench.formats import read_metrics, read_scores, write_csv
-from qualiclip.bench.metrics.correlate import fit
+from qualiclip.bench.metrics.correlate import fit, metrics_of
 from qualiclip.bench.tables.correlations import build
 from qualiclip.bench.tables.results import Result, read_results
 from qualiclip.bench.tables.table import Table
@@ -122,8 +122,6 @@ def test_failed_images_are_counted(tmp_path, mos):
     write_csv(pd.DataFrame({"image": index["image"], "score": scores, "error": error}), paths.scores("a", "myset"))
     with pytest.raises(ValueError, match="2 of 200 images have no score"):
         correlate(workspace, method, workspace.all_datasets["myset"])
-    from qualiclip.bench.metrics.correlate import metrics_of
-
     allowed = metrics_of(paths.scores("a", "myset"), paths.index("myset"), method, dataset_card(), allow_errors=True)
     write_csv(allowed, paths.metrics("a", "myset"))
     notes = build(card(metrics=["srcc"]), workspace).notes
