@@ -102,8 +102,8 @@ class Run:
         pairs = config.prompt_pairs or PROMPT_PAIRS
         model = QualiCLIP.create(config.encoder, config.pretrained, pairs, config.logit_scale, config.seed)
         self.model = model.to(device, memory_format=torch.channels_last)  # convolutions take a third less time so
-        self.averaged = copy.deepcopy(self.model) if config.ema_decay else self.model
         share_batch_norms(self.model.encoder)
+        self.averaged = copy.deepcopy(self.model) if config.ema_decay else self.model
         self.losses = wrap(Losses(self.model, config))
         self.optimizer = AdamW(list(self.model.encoder.parameters()), config.lr, config.weight_decay)
         # where the run began, to state how far it went
@@ -276,13 +276,13 @@ def _train(config: TrainConfig, files: list[str], out: Path, device: str, worker
 def estimate_statistics(run: Run, files: list[str], total: int) -> None:
     """Estimate the batch-norm statistics of the final weights over `norm_batches` batches that follow the training."""
     c, model = run.config, run.averaged
-    crops = CropPairs(files, c)
+    crops = CropPairs(files, c, shared=True)
 
     def batches() -> Iterator[Tensor]:
         steps = range(total * c.accumulate, total * c.accumulate + c.norm_batches)
         for step in tqdm(steps, desc="batch-norm statistics", unit="batch", disable=RANK > 0):
             x = crops[step][0].to(run.device).float() / 255
-            images = degraded(x, c, generator(c.seed, 3, step, 0)).flatten(0, 2)
+            images = degraded(x, c, generator(c.seed, 3, step, 0), shared=True).flatten(0, 2)
             yield (images - model.mean) / model.std
 
     batch_norm.estimate(model.encoder, batches())
