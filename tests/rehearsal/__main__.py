@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from qualiclip.bench.cards.base import read_yaml
+from qualiclip.bench.cards.base import DATASETS, METHODS, read_yaml
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard, PrecomputedScores
 from qualiclip.bench.cards.scale import add_config_argument, config_of
@@ -39,10 +39,12 @@ SIZES = Path(__file__).with_name("sizes.yaml")
 
 
 def used_datasets(workspace: Workspace) -> list[DatasetCard]:
-    """Datasets of the scale: those of tables, and those behind training, fits and figures."""
+    """Datasets of the scale that have a release: those of tables, those behind training, fits and figures, and those
+    that other sets are made of."""
     others = (workspace.training_set, workspace.fit_set, workspace.figure_set, workspace.gmad_set)
-    names = {d.name for d in (*workspace.datasets(), *others)}
-    return [workspace.all_datasets[n] for n in sorted(names)]
+    used = {d.name: d for d in (*workspace.datasets(), *others)}
+    needed = {n for d in used.values() if d.make for n in d.make.needs}
+    return [workspace.all_datasets[n] for n in sorted(used | dict.fromkeys(needed)) if workspace.all_datasets[n].files]
 
 
 def copy(target: Path) -> None:
@@ -58,8 +60,9 @@ def copy(target: Path) -> None:
             shutil.copy(source, here)
     sizes = read_yaml(SIZES)
     edit(target / "workflow/config/paper.yaml", sizes["config"])
-    for name, changes in sizes["methods"].items():
-        edit(target / f"baselines/{name}.yaml", changes)
+    for folder in (METHODS, DATASETS):
+        for name, changes in sizes[folder.name].items():
+            edit(target / folder / f"{name}.yaml", changes)
 
 
 def write_release(card: DatasetCard, mirror: Path, datasets: Path) -> tuple[DatasetCard, Release]:

@@ -25,6 +25,7 @@ from qualiclip.bench.cards.dataset import DatasetCard, Download
 
 N = 12
 COUNTS, OFFICIAL = (1, 1, 10), (2, 0, 10)  # a test part of ten is the smallest that is correlated
+REFERENCES = [(1, 1), (2, 1), *product(range(3, 8), (1, 2))]  # reference and type of N images of a synthetic set
 
 
 @dataclass
@@ -90,11 +91,14 @@ def packed(name: str, members: dict[str, bytes | None], size: tuple[int, int] = 
     return gzip.compress(out.getvalue(), mtime=0) if name.endswith("gz") else out.getvalue()
 
 
-def split_files(flat: bool = False) -> dict[str, bytes]:
-    """Split files for N images: padded rows of ten splits, or one flat row."""
+def split_files(flat: bool = False, alone: int = N) -> dict[str, bytes]:
+    """Split files for N images: padded rows of ten splits, or one flat row.
+
+    alone: the first so many images share no reference with another; only they are in the train and val parts.
+    """
     rng, parts = np.random.default_rng(0), ([], [], [])
     for _ in range(10):
-        order = rng.permutation(N)
+        order = np.concatenate([rng.permutation(alone), np.arange(alone, N)])
         for rows, part in zip(parts, np.split(order, np.cumsum(COUNTS)[:-1]), strict=True):
             rows.append(np.pad(np.sort(part), (0, 2), constant_values=-1))
     out = {}
@@ -179,53 +183,46 @@ def agiqa3k(archive: str) -> Release:
 
 
 def kadid10k(archive: str) -> Release:
-    names = [f"I0{r}_0{t}_01.png" for r in range(1, 7) for t in (1, 2)]
+    names = [f"I0{r}_0{t}_01.png" for r, t in REFERENCES]
     labels = csv("dist_img,ref_img,dmos,var", *(f"{n},{n[:3]}.png,{1 + i / 4},0.5" for i, n in enumerate(names)))
     members = pictures("kadid10k/images", [*names, "I01.png"]) | {"kadid10k/dmos.csv": labels}
-    return Release({archive: members}, {"I02_01_01.png": {"mos": 1.5, "ref": "I02.png"}})
+    return Release({archive: members, **split_files(alone=2)}, {"I03_01_01.png": {"mos": 1.5, "ref": "I03.png"}})
 
 
 def tid2013(archive: str) -> Release:
-    names = [f"I0{r}_0{t}_1.bmp" for r in range(1, 7) for t in (1, 2)]
+    names = [f"I0{r}_0{t}_1.bmp" for r, t in REFERENCES]
     members = pictures("tid2013/distorted_images", [n.replace("I", "i").upper() for n in names[:5]] + names[5:])
     members |= pictures("tid2013/reference_images", ["I01.BMP"])
     lines = [f"{5 + i / 4:.5f} {n if i % 2 else n.replace('I', 'i')}" for i, n in enumerate(names)]
     members["tid2013/mos_with_names.txt"] = csv(*lines).replace(b"\n", b"\r\n")
-    return Release({archive: members}, {"I02_01_1.BMP": {"mos": 5.5, "ref": "I02"}})
+    return Release({archive: members, **split_files(alone=2)}, {"I03_01_1.BMP": {"mos": 5.5, "ref": "I03"}})
 
 
 def csiq(archive: str) -> Release:
-    refs, types = ["1600", "boston", "foxy", "rushmore"], {"noise": "AWGN", "jpeg 2000": "jpeg2000", "fnoise": "fnoise"}
-    rows = list(product(refs, types, (1,)))
-    names = [f"{r}.{types[k]}.{level}.png" for r, k, level in rows]
-    dmos = [i / 20 for i in range(N)]
+    refs, types = ("1600", "boston", "foxy", "rushmore"), ("AWGN", "BLUR", "contrast", "fnoise", "jpeg2000", "JPEG")
+    names = [f"{refs[r - 1]}.{types[t]}.1.png" for r, t in REFERENCES[:2]]
+    names += [f"{r}.{k}.1.png" for r in refs[2:] for k in types[:5]]
+    rows = [
+        f"CSIQ/dst_imgs/{n.split('.')[1]}/{n},AWGN,CSIQ/src_imgs/{n.split('.')[0]}.png,{i / 20}"
+        for i, n in enumerate(names)
+    ]
+    labels = csv("dis_img_path,dis_type,ref_img_path,score", *rows)
     if archive.endswith("tgz"):
         members = pictures("CSIQ/dst_imgs", names) | pictures("CSIQ/src_imgs", ["1600.png"])
-        members["CSIQ/csiq_label.txt"] = csv(*(f"{n}\t{d}" for n, d in zip(names, dmos, strict=True)))
     else:
         members = dict.fromkeys(f"dst_imgs/{n.split('.')[1].lower()}/{n}" for n in names)
-        columns = ["image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos"]
-        table = pd.DataFrame(
-            [(int(r) if r.isdigit() else r, 1, k, level, 0.1, d) for (r, k, level), d in zip(rows, dmos, strict=True)],
-            columns=columns,
-        )
-        members["csiq.DMOS.xlsx"] = xlsx(table, sheet_name="all_by_image", startrow=3, startcol=3)
-    return Release({archive: members}, {"1600.jpeg2000.1.png": {"mos": 0.05, "ref": "1600"}})
+    rows_of_index = {"foxy.AWGN.1.png": {"mos": 0.1, "ref": "CSIQ/src_imgs/foxy.png"}}
+    return Release({archive: members, "CSIQ.txt": labels, **split_files(alone=2)}, rows_of_index)
 
 
 def live(archive: str) -> Release:
     top = "LIVEIQA_release2" if archive.endswith("tgz") else "databaserelease2"
-    folders = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}
-    names = [f"{f}/img{i}.bmp" for f, n in folders.items() for i in range(1, n + 1)]
-    kept = range(folders["jp2k"] - 2, folders["jp2k"] + N - 2)  # the others count as originals, for a small archive
-    original = np.ones((1, len(names)))
-    original[0, kept] = 0
-    members = pictures(top, [names[i] for i in kept]) | pictures(f"{top}/refimgs", ["bikes.bmp"])
-    members[f"{top}/dmos.mat"] = mat(dmos=np.linspace(0, 98.1, len(names))[None], orgs=original)
-    references = np.array([[f"ref{i % 29}.bmp" for i in range(len(names))]], object)
-    members[f"{top}/refnames_all.mat"] = mat(refnames_all=references)
-    rows_of_index = {"jpeg/img1.bmp": {"mos": 22.7, "ref": f"ref{227 % 29}.bmp"}}
-    return Release({archive: members}, rows_of_index)
+    names = [f"{folder}/img{i}.bmp" for folder in ("jp2k", "jpeg", "wn") for i in range(2, 6)]
+    rows = [f"LIVE/{n},,LIVE/refimgs/{REFERENCES[i][0]}.bmp,{8 * i}" for i, n in enumerate(names)]
+    members = pictures(top, names) | pictures(f"{top}/refimgs", ["bikes.bmp"])
+    labels = csv("dis_img_path,dis_type,ref_img_path,score", *rows)
+    rows_of_index = {"jpeg/img2.bmp": {"mos": 32, "ref": "LIVE/refimgs/4.bmp"}}
+    return Release({archive: members, "LIVE.txt": labels, **split_files(alone=2)}, rows_of_index)
 
 
 def biq2021(archive: str) -> Release:
@@ -237,6 +234,14 @@ def biq2021(archive: str) -> Release:
     members[f"{top}/Test (Images and MOS).csv"] = csv("Image Name,MOS", *rows[2:], bom=True)
     members[f"{top}/Train.csv"] = csv("Image Name,MOS", *rows)
     return Release({archive: members}, {"ss01 (9).JPG": {"mos": 0.45, "split_official": "test"}})
+
+
+def uhd_iqa(archive: str) -> Release:
+    top, parts = "UHD-IQA-database", ["training"] * 2 + ["test"] * 10
+    members = pictures(top, [f"{part}/{i}.jpg" for i, part in enumerate(parts)])
+    rows = [f"{i}.jpg,{0.4 + i / 40},{part},,5515" for i, part in enumerate(parts)]
+    members[f"{top}/uhd-iqa-metadata.csv"] = csv("image_name,quality_mos,set,subset,orig_width", *rows)
+    return Release({archive: members}, {"test/4.jpg": {"mos": 0.5, "split_official": "test"}})
 
 
 def kadis700k(archive: str) -> Release:
@@ -260,7 +265,7 @@ def waterloo(archive: str) -> Release:
 
 RELEASES: dict[str, Callable[[str], Release]] = {
     f.__name__: f for f in (agiqa1k, agiqa3k, biq2021, bsds500, clive, csiq, cviu, flive, kadid10k, kadis700k, koniq10k)
-} | {f.__name__: f for f in (live, pipal, spaq, tid2013, waterloo)}
+} | {f.__name__: f for f in (live, pipal, spaq, tid2013, uhd_iqa, waterloo)}
 
 
 def small(card: DatasetCard, archive: str, release: Release, base: str | None = None) -> DatasetCard:
@@ -277,7 +282,7 @@ def small(card: DatasetCard, archive: str, release: Release, base: str | None = 
     ]
     splits = card.splits
     for use, counts in (("files", COUNTS), ("column", OFFICIAL)):
-        if splits and getattr(splits, use):
+        if splits and getattr(splits, use) and getattr(splits, use).counts:
             splits = splits.model_copy(update={use: getattr(splits, use).model_copy(update={"counts": counts})})
     images = card.images.model_copy(update={"count": N})
     return card.model_copy(update={"files": files, "images": images, "splits": splits})

@@ -70,6 +70,7 @@ class Labels(Strict):
     columns: list[str] | None = Field(None, description="csv: column names of a file without a header")
     skip: int = Field(0, ge=0, description="first rows that do not belong to the set")
     image: str = Field("image", description="column (mat: variable) of the image name")
+    image_pattern: str | None = Field(None, description="the image name is the first group of this in that column")
     mos: str = Field("mos", description="column of the score")
     std: str | None = Field(None, description="column of the score's standard deviation")
     ref: str | None = Field(None, description="column of the reference image")
@@ -88,8 +89,9 @@ class Labels(Strict):
     def _one_ref(self) -> Labels:
         if self.ref and self.ref_pattern:
             raise ValueError("give ref or ref_pattern, not both")
-        if self.ref_pattern and re.compile(self.ref_pattern).groups != 1:
-            raise ValueError("ref_pattern needs exactly one group")
+        for key in ("image_pattern", "ref_pattern"):
+            if getattr(self, key) and re.compile(getattr(self, key)).groups != 1:
+                raise ValueError(f"{key} needs exactly one group")
         return self
 
 
@@ -115,7 +117,9 @@ class SplitFiles(Strict):
     val: str = Field(description="path under raw/<dataset>/")
     test: str = Field(description="path under raw/<dataset>/")
     order: Literal["labels", "names"] = Field(description="a number counts rows of the label table, or sorted names")
-    counts: tuple[int, int, int] = Field(description="images of train, val and test in every split; checked")
+    counts: tuple[int, int, int] | None = Field(
+        None, description="images of train, val and test in every split; checked. null: they differ between the splits"
+    )
 
 
 class SplitColumn(Strict):
@@ -136,7 +140,9 @@ class Splits(Strict):
     use: Literal["seeded", "files", "column"] = Field(
         "seeded", description="ten random 70/10/20 splits by a seed, the split files, or the column of the label file"
     )
-    by: Literal["ref", "group"] | None = Field(None, description="seeded: images that share it stay in one part")
+    by: Literal["ref", "group"] | None = Field(
+        None, description="images that share it stay in one part: so are the seeded splits made, and files checked"
+    )
     files: SplitFiles | None = None
     column: SplitColumn | None = None
 

@@ -78,6 +78,15 @@ def _released(card: DatasetCard, raw: Path) -> pd.DataFrame:
     return pd.concat([t.assign(file=p.name) for p, t in zip(paths, tables, strict=True)], ignore_index=True)
 
 
+def _group(names: pd.Series, card: DatasetCard, key: str) -> pd.Series:
+    """What the group of a pattern of the card matches in each name. Raises DatasetError where there is no match."""
+    found = names.str.extract(getattr(card.labels, key), expand=False)
+    unmatched = names[found.isna()].tolist()
+    if unmatched:
+        raise DatasetError(f"{card.name}: {key} does not match {len(unmatched)} names ({listed(unmatched)})")
+    return found
+
+
 def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     """The labels under raw = raw/<dataset>/, in the order of the release.
 
@@ -102,13 +111,12 @@ def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     unlabelled = table["image"][~np.isfinite(table["mos"])].tolist()
     if unlabelled:
         raise DatasetError(f"{card.name}: {len(unlabelled)} images have no number as label ({listed(unlabelled)})")
-    # references and groups
+    # parts of the names; a reference in upper case, as a release may write the same one in two ways
     if labels.ref_pattern:
-        # in upper case, as a release may write the same reference in two ways
-        table["ref"] = table["image"].str.extract(labels.ref_pattern, expand=False).str.upper()
-        unmatched = table["image"][table["ref"].isna()].tolist()
-        if unmatched:
-            raise DatasetError(f"{card.name}: ref_pattern does not match {len(unmatched)} names ({listed(unmatched)})")
+        table["ref"] = _group(table["image"], card, "ref_pattern").str.upper()
+    if labels.image_pattern:
+        table["image"] = _group(table["image"], card, "image_pattern")
+    # references and groups
     for column in {"ref", "group"} & set(table):
         table[column] = table[column].astype(str).str.strip()
     return table

@@ -62,12 +62,12 @@ def from_files(names: pd.Series, raw: Path, files: SplitFiles) -> dict[str, pd.S
     columns = {}
     for k, split in enumerate(zip(*parts.values(), strict=True)):
         sizes = tuple(len(np.unique(s)) for s in split)
-        if sizes != files.counts:
+        if files.counts and sizes != files.counts:
             raise SplitError(
                 f"{raw / files.train}: split {k} has {sizes} images in train, val, test, not {files.counts}"
             )
-        if len(np.unique(np.concatenate(split))) != sum(sizes):
-            raise SplitError(f"{raw / files.train}: split {k} has images in two parts")
+        if len(np.unique(np.concatenate(split))) != sum(map(len, split)):
+            raise SplitError(f"{raw / files.train}: split {k} has images in two parts, or twice in one")
         column: np.ndarray = np.full(len(names), "", object)
         for part, numbers in zip(SHARES, split, strict=True):
             column[rows[numbers]] = part
@@ -92,6 +92,17 @@ def from_column(values: pd.Series, column: SplitColumn) -> dict[str, pd.Series]:
     return {"split_official": parts}
 
 
+def _check_undivided(units: pd.Series, columns: dict[str, pd.Series], file: Path) -> None:
+    """Raises SplitError where images of one unit, a reference or a group, are in two parts of a split of `file`."""
+    for name, parts in columns.items():
+        counts = parts[parts != ""].groupby(units).nunique()
+        if (counts > 1).any():
+            raise SplitError(
+                f"{file}: {name} has images of {units.name} {counts.idxmax()} in two parts; its numbers may count"
+                " the rows of another release of the labels"
+            )
+
+
 def attach(labels: pd.DataFrame, splits: Splits, raw: Path | None = None) -> pd.DataFrame:
     """The labels of a release, with columns split_00 .. split_09 or split_official in place of `official`.
 
@@ -100,6 +111,8 @@ def attach(labels: pd.DataFrame, splits: Splits, raw: Path | None = None) -> pd.
     """
     if splits.use == "files":
         columns = from_files(labels["image"], raw, splits.files)
+        if splits.by:
+            _check_undivided(labels[splits.by], columns, raw / splits.files.train)
     elif splits.use == "column":
         columns = from_column(labels["official"], splits.column)
     else:

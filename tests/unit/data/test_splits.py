@@ -70,7 +70,7 @@ def test_a_flat_file_is_one_official_split_and_may_leave_images_out(raw, labels)
     ("train", "message"),
     [
         ([[4, 0, 2, -1], [3, 2, 1, 4]], r"split 0 has \(3, 1, 1\) images in train, val, test, not \(4, 1, 1\)"),
-        ([[4, 0, 2, 5], [3, 2, 1, 4]], "split 0 has images in two parts"),
+        ([[4, 0, 2, 5], [3, 2, 1, 4]], "split 0 has images in two parts, or twice in one"),
         ([[4, 0, 2, 2], [3, 2, 1, 4]], r"split 0 has \(3, 1, 1\)"),
         ([[4, 0, 2, 6], [3, 2, 1, 4]], r"row numbers 0\.\.6, the labels have rows 0\.\.5"),
         ([[4, 0, 2, -2], [3, 2, 1, 4]], r"row numbers -2\.\.4"),
@@ -81,6 +81,22 @@ def test_split_files_that_do_not_fit_are_refused(raw, labels, train, message):
     np.save(raw / "train.npy", np.array(train))
     with pytest.raises(splits.SplitError, match=message):
         splits.attach(labels, Splits(use="files", files=FILES), raw)
+
+
+def test_split_files_may_differ_in_size_but_divide_no_reference(raw, labels):
+    """Both splits fit these references; with the rows in another order, they do not."""
+    np.save(raw / "train.npy", np.array([[4, 0, 2, 1], [2, 0, -1, -1]]))
+    np.save(raw / "val.npy", np.array([[3, -1], [4, 1]]))
+    np.save(raw / "test.npy", np.array([[5, -1], [3, 5]]))
+    by_ref = Splits(use="files", by="ref", files=FILES.model_copy(update={"counts": None}))
+    fitting = labels.assign(ref=["x", "y", "x", "z", "y", "v"])
+    table = splits.attach(fitting, by_ref, raw)
+    assert table["split_01"].tolist() == ["train", "val", "train", "test", "val", "test"]
+    with pytest.raises(splits.SplitError, match=r"split_0. has images of ref . in two parts"):
+        splits.attach(fitting.assign(ref=fitting["ref"].to_numpy()[::-1]), by_ref, raw)
+    np.save(raw / "train.npy", np.array([[4, 0, 2, 2], [2, 0, -1, -1]]))
+    with pytest.raises(splits.SplitError, match="twice in one"):
+        splits.attach(fitting, by_ref, raw)
 
 
 def test_a_file_that_holds_objects_is_refused(raw, labels):
