@@ -120,6 +120,7 @@ class SplitFiles(Strict):
     counts: tuple[int, int, int] | None = Field(
         None, description="images of train, val and test in every split; checked. null: they differ between the splits"
     )
+    reach: float = Field(0, ge=0, description="how far a median SRCC moves with the order, where that is not confirmed")
 
 
 class SplitColumn(Strict):
@@ -179,6 +180,11 @@ class DatasetCard(Card):
         """Whether its labels are human opinions."""
         return self.labels is not None and self.labels.origin == "human opinions"
 
+    @property
+    def split_reach(self) -> float:
+        """How far a median over the test parts may move, because the order of the split files is not confirmed."""
+        return self.splits.files.reach if self.splits and self.splits.use == "files" and self.splits.files else 0.0
+
     def wanted_files(self, labels_only: bool) -> list[Download]:
         """The files to fetch: the release, or what replaces it where only the labels are needed."""
         alone = {f.alternative for f in self.files if f.labels_only} if labels_only else set()
@@ -191,4 +197,5 @@ class DatasetCard(Card):
 
     def index_digest(self) -> str:
         """Digest of what determines the index."""
-        return digest(self.model_dump(include={"labels", "images", "splits"}))
+        kept = self.model_dump(include={"labels", "images", "splits"}, exclude={"splits": {"files": {"reach"}}})
+        return digest(kept)

@@ -56,6 +56,9 @@ class MethodCard(Card):
     also_trained_on: list[str] = Field([], description="labelled sets it has seen that have no card here")
     weights: list[str] = Field([], description="files it downloads, as paths in the mirror: pyiqa/<file>")
     aliases: list[str] = Field([], description="its names in workflow/reported, besides the title")
+    as_released: bool = Field(
+        False, description="the module scores released weights as their authors do: reported values must be matched"
+    )
     citation: str = Field(description="the paper behind it")
     license: str = Field(description="terms of its code and weights")
     pyiqa: str | None = Field(None, description="source: a metric of pyiqa")

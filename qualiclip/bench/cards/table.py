@@ -10,6 +10,8 @@ from qualiclip.bench.cards.base import Card, Strict
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
 
+Metric = Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]
+
 
 class Select(Strict):
     """Cards selected by name or by family; a card that matches either is selected."""
@@ -36,15 +38,13 @@ class TableCard(Card):
         "include",
         description="results of a method on sets that it was trained on: kept, the only ones kept, or left out",
     )
-    metrics: list[Literal["srcc", "plcc", "plcc_logistic", "krcc", "rmse"]] = Field(
-        ["srcc", "plcc_logistic"], description="columns of each dataset"
-    )
+    metrics: list[Metric] = Field(["srcc", "plcc_logistic"], description="columns of each dataset")
     statistic: Literal["whole", "median", "official"] = Field(
         "whole", description="whole set, median over the ten test parts, or the official test part"
     )
     within_group: bool = Field(False, description="also the mean SRCC within the groups of a set")
     schedule: bool = Field(False, description="also how long each variant was trained")
-    reported: list[str] = Field([], description="files of workflow/reported; the first has precedence")
+    reported: bool = Field(False, description="also our values beside those of workflow/reported")
     remarks: dict[str, str] = Field(
         {}, description="'method/dataset', by card or reported name, or 'method': why a value is off, printed beside it"
     )

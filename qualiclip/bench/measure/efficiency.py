@@ -7,10 +7,12 @@ The JSON file holds what `cost` measures, device, threads, and `reason`: why the
 from __future__ import annotations
 
 import json
-import resource
+import platform
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -29,17 +31,46 @@ REPEATS = 10  # timed calls
 TIME_LIMIT = 20.0  # seconds after which no further call is timed
 
 
+def held(value: Any) -> list[Any]:
+    """What an object holds: items, attributes, and for a function what it is bound to or encloses."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    if isinstance(value, dict):
+        return list(value.values())
+    enclosed = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+    return [*getattr(value, "__dict__", {}).values(), getattr(value, "__self__", None), *enclosed]
+
+
+def modules(value: Any, visited: set[int]) -> Iterator[nn.Module]:
+    """All torch modules that an object holds, at any depth. visited: identities of the objects seen so far."""
+    if id(value) in visited or isinstance(value, type | ModuleType):
+        return
+    visited.add(id(value))
+    if isinstance(value, nn.Module):
+        yield value
+    else:
+        for item in held(value):
+            yield from modules(item, visited)
+
+
 def parameters(method: Method) -> int:
-    """Number of parameters of all torch modules among a method's attributes; shared ones are counted once."""
-    modules = [v for v in vars(method).values() if isinstance(v, nn.Module)]
-    return sum({id(p): p.numel() for m in modules for p in m.parameters()}.values())
+    """Number of parameters of all torch modules that a method holds; shared ones are counted once."""
+    return sum({id(p): p.numel() for m in modules(method, set()) for p in m.parameters()}.values())
+
+
+def processor() -> str:
+    """The name of the CPU."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
     """What a loaded method needs to score one image of `size` (width, height), which is noise on a gradient.
 
-    parameters and flops are counts, seconds is the median of `repeats` calls after one to warm up, memory is in bytes:
-    the peak that torch allocated on a GPU, on a CPU the peak resident size of this process.
+    parameters and flops are counts, seconds is the median of `repeats` calls after one to warm up, memory is the peak
+    in bytes that torch allocated on a GPU; None on a CPU, where the process is mostly Python and torch themselves.
     """
     w, h = size
     ramp = torch.linspace(0, 1, w).expand(3, h, w)
@@ -58,14 +89,11 @@ def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
             before = time.perf_counter()
             method.score(batch).sum().item()  # .item() waits for a GPU
             times.append(time.perf_counter() - before)
-    seconds = sorted(times)[len(times) // 2]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "parameters": parameters(method),
         "flops": counter.get_total_flops(),
-        "seconds": seconds,
-        "images_per_second": 1 / seconds,
-        "memory": torch.cuda.max_memory_allocated() if device == "cuda" else peak,
+        "seconds": sorted(times)[len(times) // 2],
+        "memory": torch.cuda.max_memory_allocated() if device == "cuda" else None,
         "repeats": len(times),
     }
 
@@ -89,7 +117,7 @@ def main() -> None:
     except RuntimeError as e:  # the image is too small for it, or the memory of a GPU does not suffice
         facts["reason"] = f"failed on {args.size[0]}x{args.size[1]} px: {e}".splitlines()[0]
     # write the file and its record
-    facts |= {"device": job.device_name(device), "threads": args.threads}
+    facts |= {"device": job.device_name(device) if device == "cuda" else processor(), "threads": args.threads}
     write_text(args.out, json.dumps(facts, indent=1) + "\n")
     job.record(args.out, card, **facts)
 

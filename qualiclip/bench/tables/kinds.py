@@ -26,7 +26,7 @@ def _correlations(card: TableCard, workspace: Workspace) -> list[Path]:
     """Indexes, metrics and scores of all pairs, and the reported values."""
     pairs, paths = workspace.table_pairs(card), workspace.paths
     indexes = {paths.index(d.name): None for _, d in pairs}
-    reported = [REPORTED / f"{name}.csv" for name in card.reported]
+    reported = sorted(REPORTED.glob("*.csv")) if card.reported else []
     return [*indexes, *reported, *(f(m.name, d.name) for m, d in pairs for f in (paths.metrics, paths.scores))]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "^": r"\^{}"}
@@ -24,8 +25,15 @@ def latex(text: str) -> str:
 
 
 def number_text(value: float, decimals: int = 3) -> str:
-    """A measured value as it is printed everywhere; a dash where it is undefined."""
-    return UNDEFINED if pd.isna(value) else f"{value:.{decimals}f}"
+    """A measured value as it is printed everywhere, never as -0.000; a dash where it is undefined."""
+    return UNDEFINED if pd.isna(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def significant_text(value: float, digits: int) -> str:
+    """A measured value with so many significant digits, all those before the point; a dash where it is undefined."""
+    value = float(f"{value:.{digits}g}")  # 9.996 has two digits before the point
+    before = math.floor(math.log10(abs(value))) + 1 if np.isfinite(value) and value else 0
+    return number_text(value, max(0, digits - before))
 
 
 @dataclass
@@ -33,7 +41,7 @@ class Table:
     """`values` to print, `extra` columns for the CSV alone, `marks` of cells, `notes` and `blocks` below.
 
     marks: (row position, column) -> "best" or "second". flags: likewise -> symbols that `notes` explain.
-    banner: the first note, emphasised.
+    banner: the first note, emphasised. decimals: of floats; or `significant`, their number of significant digits.
     """
 
     title: str
@@ -45,12 +53,16 @@ class Table:
     flags: dict[tuple[int, str], str] = field(default_factory=dict)
     blocks: list[Table] = field(default_factory=list)
     decimals: int = 3
+    significant: int | None = None
     banner: str | None = None
 
     def text(self, row: int, column: str) -> str:
         """The text of a cell: a rounded number, or text and counts as they are."""
         value = self.values[column].iloc[row]
-        text = number_text(value, self.decimals) if isinstance(value, float) else str(value)
+        text = str(value)
+        if isinstance(value, float):
+            digits = self.significant
+            text = significant_text(value, digits) if digits else number_text(value, self.decimals)
         return f"{text}{self.flags.get((row, column), '')}"
 
     def strings(self, form: str) -> pd.DataFrame:

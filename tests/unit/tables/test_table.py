@@ -13,7 +13,7 @@ from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.scale import load_config
 from qualiclip.bench.measure.degradations import measure
 from qualiclip.bench.tables import kinds, render
-from qualiclip.bench.tables.table import Table
+from qualiclip.bench.tables.table import Table, number_text, significant_text
 from qualiclip.bench.workspace import Workspace
 from tests.support.cards import dataset_card, method_card, table_card
 from tests.support.results import EVERYTHING, with_results
@@ -34,6 +34,26 @@ def test_printing():
     assert "**0.500**" in table.markdown() and "<ins>0.123</ins>" in table.markdown() and r"c\|d" in table.markdown()
     assert r"\textbf{0.500}" in table.latex() and r"\underline{0.123}" in table.latex()
     assert r"a\_b" in table.latex() and r"50\% of it" in table.latex() and "0.12345" in table.csv()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (6.5612, "6.56"),
+        (0.09012, "0.0901"),
+        (152.38, "152"),
+        (1234.5, "1230"),
+        (9.996, "10.0"),
+        (np.nan, "–"),
+        (0.0, "0.000"),
+    ],
+)
+def test_significant_digits(value, text):
+    assert significant_text(value, 3) == text
+
+
+def test_a_rounded_zero_has_no_sign():
+    assert number_text(-0.0004) == "0.000" and number_text(-0.0005001) == "-0.001"
 
 
 def test_the_cells_that_the_report_reads(table):
@@ -78,18 +98,23 @@ def test_the_job_renders_any_kind_with_the_banner(at_root, tmp_path, photos):
     csv = workspace.paths.degradations(workspace.figure_set.name).with_suffix(".csv")
     csv.parent.mkdir(parents=True)
     measure(photos[:1, :, :64, :64])[0].to_csv(csv, index=False)
-    cost = {"reason": "", "parameters": 2e6, "flops": 3e9, "seconds": 0.5, "images_per_second": 2, "memory": 2**22}
+    cost = {"reason": "", "parameters": 0, "flops": 3e9, "seconds": 0.15238, "memory": None}
     file = workspace.paths.efficiency("piqe")
     file.parent.mkdir(parents=True)
-    file.write_text(json.dumps(cost | {"device": "cpu", "threads": 2}))
+    file.write_text(json.dumps(cost | {"device": "a processor", "threads": 2}))
     tables = {name: render.render(workspace.all_tables[name], workspace) for name in ("degradations", "efficiency")}
     assert all(config.banner in t.markdown() for t in tables.values())
     assert (
         len(tables["degradations"].values) == 24
         and "1 photos of mini held-out photos" in tables["degradations"].notes[0]
     )
-    row = tables["efficiency"].values.iloc[0]
-    assert (row["Method"], row["Parameters (M)"], row["ms per image"], row["Memory (MiB)"]) == ("PIQE", 2, 500, 4)
+    efficiency = tables["efficiency"]
+    assert list(efficiency.values) == ["Method", "Family", "FLOPs (G)", "ms per image"], "without empty columns"
+    assert [efficiency.text(0, c) for c in ("Method", "FLOPs (G)", "ms per image")] == ["PIQE", "3.00", "152"]
+    assert "on a processor, 2 threads" in " ".join(efficiency.notes)
+    file.write_text(json.dumps(cost | {"parameters": 1.3e6, "memory": 2**22, "device": "a GPU", "threads": 2}))
+    row = render.render(workspace.all_tables["efficiency"], workspace).values.iloc[0]
+    assert (row["Parameters (M)"], row["Memory (MiB)"]) == (1.3, 4)
     assert kinds.inputs(workspace.all_tables["efficiency"], workspace) == [file]
     assert kinds.inputs(workspace.all_tables["degradations"], workspace) == [csv]
 
@@ -124,9 +149,9 @@ def test_the_table_of_datasets_counts_its_index(at_root, tmp_path):
 def test_the_inputs_of_a_table_are_all_that_it_reads(at_root, tmp_path):
     mos = np.random.default_rng(0).random(50)
     workspace = with_results(tmp_path, [(method_card("a"), mos)], mos, dataset_card(50))
-    card, paths = table_card(**EVERYTHING, reported=["others"]), workspace.paths
+    card, paths = table_card(**EVERYTHING, reported=True), workspace.paths
     files = {paths.index("myset"), paths.metrics("a", "myset"), paths.scores("a", "myset")}
-    assert set(kinds.inputs(card, workspace)) == files | {kinds.REPORTED / "others.csv"}
+    assert set(kinds.inputs(card, workspace)) == files | set(kinds.REPORTED.glob("*.csv"))
 
 
 def test_words_of_a_table_are_in_its_digest_and_licences_are_not(at_root, tmp_path):
