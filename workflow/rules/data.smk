@@ -37,6 +37,7 @@ rule fetch:
         paths.manifest("{dataset}"),
     log:
         paths.log("fetch/{dataset}"),
+    priority: 2  # before training, which waits for a set and its index
     localrule: True
     resources:
         mem_mb=4000,
@@ -62,6 +63,7 @@ rule index:
         paths.index("{dataset}"),
     log:
         paths.log("index/{dataset}"),
+    priority: 2
     resources:
         mem_mb=1000,
         missing="--allow-missing" if workspace.config.allow_missing else "",
