@@ -21,6 +21,7 @@ from qualiclip.io import REMEDY, DamagedFile, atomic
 SCORES = ["image", "score", "error"]
 METRICS = ["split", "metric", "value", "n", "reason"]
 WHOLE, OFFICIAL = "all", "official"  # names of the parts that are not one of ten test parts
+TRAINED = "trained_"  # beginning of the columns of an index that hold a training list of the dataset's card
 
 
 def _damaged(path: Path, why: object) -> DamagedFile:
@@ -102,6 +103,13 @@ def test_parts(index: pd.DataFrame) -> dict[str, np.ndarray]:
         name = OFFICIAL if column == f"split_{OFFICIAL}" else column
         parts[name] = (index[column] == "test").to_numpy()
     return parts
+
+
+def training_images(index: pd.DataFrame, images: str) -> np.ndarray:
+    """Mask (n,) of a training list of an index. images: its name, or a column split_... whose train part is meant."""
+    if images.startswith("split_"):
+        return (index[images] == "train").to_numpy()
+    return index[f"{TRAINED}{images}"].to_numpy(bool)
 
 
 # Score files.

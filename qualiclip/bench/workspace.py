@@ -53,6 +53,9 @@ class Workspace:
             for name in m.trained_on:
                 if name not in self.all_datasets:
                     raise CardError(f"{m.path}: trained_on: no dataset card {name!r}")
+            for name, images in m.trained_on_list.items():
+                if images not in self.all_datasets[name].training_lists and not images.startswith("split_"):
+                    raise CardError(f"{m.path}: trained_on_list: {self.all_datasets[name].path} has no list {images!r}")
             encoder = self.all_methods.get(m.features_of)
             if m.features_of and not (encoder and encoder.variant and not encoder.module):
                 raise CardError(f"{m.path}: features_of: {m.features_of!r} is no method card whose source is a variant")

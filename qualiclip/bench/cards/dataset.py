@@ -154,6 +154,23 @@ class Splits(Strict):
         return self
 
 
+class TrainingList(Strict):
+    """Images that somebody else's weights were trained on: those of a column of the label file, or of a shuffle."""
+
+    column: str | None = Field(None, description="column of the label file")
+    values: list[str] = Field([], description="its values that mean a training image")
+    seed: int | None = Field(None, description="or: seed of Python's random.shuffle over the rows of the labels")
+    share: float | None = Field(None, gt=0, lt=1, description="the first so many of the shuffled rows")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TrainingList:
+        if (self.column is None) == (self.seed is None):
+            raise ValueError("give either column and values, or seed and share")
+        if (self.column is None) == bool(self.values) or (self.seed is None) == bool(self.share):
+            raise ValueError("column goes with values, seed with share")
+        return self
+
+
 class DatasetCard(Card):
     """A dataset: its release, labels, images and splits."""
 
@@ -166,6 +183,9 @@ class DatasetCard(Card):
     images: Images = Images()
     resize: Resize | None = Field(None, description="applied before any method sees the image")
     splits: Splits | None = Splits()
+    training_lists: dict[str, TrainingList] = Field(
+        {}, description="by name: what released weights were trained on; a method's card refers to it"
+    )
     citation: str = Field(description="printed in the table of datasets")
     license: str = Field(description="terms of use")
 
@@ -197,5 +217,7 @@ class DatasetCard(Card):
 
     def index_digest(self) -> str:
         """Digest of what determines the index."""
-        kept = self.model_dump(include={"labels", "images", "splits"}, exclude={"splits": {"files": {"reach"}}})
+        kept = self.model_dump(
+            include={"labels", "images", "splits", "training_lists"}, exclude={"splits": {"files": {"reach"}}}
+        )
         return digest(kept)

@@ -53,6 +53,11 @@ class MethodCard(Card):
     range: Range = Field((None, None), description="[lowest, highest] score possible, null where open or approximate")
     input: InputPolicy = InputPolicy()
     trained_on: list[str] = Field([], description="dataset cards whose human labels it has seen")
+    trained_on_list: dict[str, str] = Field(
+        {},
+        description="dataset of trained_on -> the training list of its card, or the column split_... of its index, "
+        "whose images the weights have seen; without it, how many is not known",
+    )
     also_trained_on: list[str] = Field([], description="labelled sets it has seen that have no card here")
     weights: list[str] = Field([], description="files it downloads, as paths in the mirror: pyiqa/<file>")
     aliases: list[str] = Field([], description="its names in workflow/reported, besides the title")
@@ -85,6 +90,8 @@ class MethodCard(Card):
             raise ValueError("arguments, fit, reads_labels and features_of belong to a module")
         if self.features_of and (self.fit or self.reads_labels or not self.higher_better):
             raise ValueError("with features_of, higher is better, and there is no fit and no reads_labels")
+        if unknown := set(self.trained_on_list) - set(self.trained_on):
+            raise ValueError(f"trained_on_list: {min(unknown)} is not in trained_on")
         if self.reads_labels and self.family != "control":
             raise ValueError("only a control may read the labels of the set that it scores")
         return self

@@ -1,8 +1,8 @@
 """Makes the index of a dataset: one row per image to be scored, checked against the card.
 
 `python -m qualiclip.bench.data.index datasets/agiqa3k.yaml --raw datasets/raw --out index.csv`
-Columns: image (path under raw/<dataset>/), width, height; for a set with labels also mos [, std, ref, group] and
-split_00 .. split_09 or split_official.
+Columns: image (path under raw/<dataset>/), width, height; for a set with labels also mos [, std, ref, group],
+split_00 .. split_09 or split_official, and trained_<name> for each training list of the card.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from qualiclip.bench import job
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.data.labels import DatasetError, listed, read_labels, without_duplicates
-from qualiclip.bench.data.splits import attach
-from qualiclip.bench.formats import write_csv
+from qualiclip.bench.data.splits import attach, in_list
+from qualiclip.bench.formats import TRAINED, write_csv
 from qualiclip.images import SUFFIXES, image_size
 
 
@@ -98,8 +98,10 @@ def labelled(card: DatasetCard, raw: Path) -> pd.DataFrame:
     It reads label and split files under raw = raw/<dataset>/, no images. Raises DatasetError or SplitError.
     """
     table = read_labels(card, raw)
+    lists = {f"{TRAINED}{name}": in_list(table, name, images) for name, images in card.training_lists.items()}
     if card.splits:
         table = attach(table, card.splits, raw)
+    table = table.assign(**lists)
     table = without_duplicates(table, card)
     low, high = card.labels.range
     lowest, highest = -np.inf if low is None else low, np.inf if high is None else high

@@ -13,6 +13,7 @@ from scipy.io.matlab import MatReadError
 
 from qualiclip.bench.cards.base import load_function
 from qualiclip.bench.cards.dataset import DatasetCard, Labels
+from qualiclip.bench.formats import TRAINED
 
 MAX_NAMES = 5  # names in a message
 
@@ -99,6 +100,7 @@ def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     columns = {k: getattr(labels, k) for k in ("image", "mos", "std", "ref", "group") if getattr(labels, k)}
     if splits and splits.column:
         columns["official"] = splits.column.column
+    columns |= {f"{TRAINED}{name}": t.column for name, t in card.training_lists.items() if t.column}
     absent = [c for c in columns.values() if c not in table]
     if absent:
         raise DatasetError(f"{card.name}: {labels.file} has no column {listed(absent)}; it has {listed(list(table))}")

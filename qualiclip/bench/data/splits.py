@@ -1,13 +1,18 @@
-"""Train, validation and test parts by image name: seeded random splits, split files, or a column of the labels."""
+"""Train, validation and test parts by image name: seeded random splits, split files, or a column of the labels.
+
+Besides: the images that released weights were trained on elsewhere.
+"""
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from qualiclip.bench.cards.dataset import SplitColumn, SplitFiles, Splits
+from qualiclip.bench.cards.dataset import SplitColumn, SplitFiles, Splits, TrainingList
+from qualiclip.bench.formats import TRAINED
 
 N_SPLITS = 10
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -101,6 +106,21 @@ def _check_undivided(units: pd.Series, columns: dict[str, pd.Series], file: Path
                 f"{file}: {name} has images of {units.name} {counts.idxmax()} in two parts; its numbers may count"
                 " the rows of another release of the labels"
             )
+
+
+def in_list(labels: pd.DataFrame, name: str, images: TrainingList) -> pd.Series:
+    """Whether each image of a release is in a training list.
+
+    labels: all rows, in the order of the release, with the column of the list under `TRAINED` and its name. Rows are
+    shuffled as IQA-PyTorch's scripts for its split files do.
+    """
+    if images.seed is None:
+        return labels[f"{TRAINED}{name}"].astype(str).isin(images.values)
+    rows = list(range(len(labels)))
+    random.Random(images.seed).shuffle(rows)
+    inside: np.ndarray = np.zeros(len(rows), bool)
+    inside[rows[: round(images.share * len(rows))]] = True
+    return pd.Series(inside, labels.index)
 
 
 def attach(labels: pd.DataFrame, splits: Splits, raw: Path | None = None) -> pd.DataFrame:

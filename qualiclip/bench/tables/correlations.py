@@ -20,6 +20,7 @@ from qualiclip.bench.formats import OFFICIAL, WHOLE, oriented, read_index, split
 from qualiclip.bench.metrics.correlate import LIMITS
 from qualiclip.bench.metrics.significance import not_worse
 from qualiclip.bench.tables.notes import LEAKED, RAW, table_notes
+from qualiclip.bench.tables.overlap import overlap
 from qualiclip.bench.tables.reported import reported_block
 from qualiclip.bench.tables.results import Result, read_results, statistic_of
 from qualiclip.bench.tables.table import Table
@@ -93,13 +94,14 @@ class Column:
 
         return pd.Series([cell(m) for m in methods], dtype=object)
 
-    def flags(self, methods: list[str]) -> dict[int, str]:
-        """Row -> symbols: the method has seen labels of the set, or its fit did not converge."""
+    def flags(self, methods: list[str], index: pd.DataFrame) -> dict[int, str]:
+        """Row -> symbols: the method has seen labels of the set (of how many images), or its fit did not converge."""
         flags: dict[int, str] = {}
         for i, name in enumerate(methods):
             result = self.results.get(name)
             if result and result.leaked:
-                flags[i] = LEAKED
+                seen = overlap(result, index, self.statistic)
+                flags[i] = f"{LEAKED} ({seen.text})" if seen else LEAKED
             unfitted = result is not None and (result.over("fit_converged", self.statistic) == 0).any()
             if self.metric in ("plcc_logistic", "rmse") and unfitted:
                 flags[i] = flags.get(i, "") + RAW
@@ -127,10 +129,10 @@ def _schedule(m: MethodCard, workspace: Workspace) -> str:
     return f"{train.steps} steps" if train.steps is not None else f"{train.epochs:g} epochs"
 
 
-def _add(table: Table, column: Column, methods: list[str], marks: dict[str, str]) -> None:
+def _add(table: Table, column: Column, methods: list[str], marks: dict[str, str], index: pd.DataFrame) -> None:
     """Append a column to the table: cells, flags, marks, and the additional columns of the CSV."""
     table.values[column.title] = column.cells(methods)
-    table.flags |= {(row, column.title): flag for row, flag in column.flags(methods).items()}
+    table.flags |= {(row, column.title): flag for row, flag in column.flags(methods, index).items()}
     table.marks |= {(methods.index(m), column.title): mark for m, mark in marks.items()}
     for name, values in column.extra(methods).items():
         table.extra[f"{column.title} {name}"] = values
@@ -157,7 +159,7 @@ def build(card: TableCard, workspace: Workspace) -> Table:
         for metric in [*card.metrics, *(["srcc_within_group"] if card.within_group and d.labels.group else [])]:
             column = Column(d, metric, statistics[d.name], of_set)
             marks = column.marks(indexes[d.name], leaks_compete=card.training_sets == "only")
-            _add(table, column, [m.name for m in methods], marks)
+            _add(table, column, [m.name for m in methods], marks, indexes[d.name])
     # notes, and the block of reported values
     table.notes = [*labels_note(datasets), *table_notes(card, results, datasets, indexes, statistics)]
     if card.reported and results:

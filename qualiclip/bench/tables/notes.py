@@ -10,6 +10,7 @@ import pandas as pd
 from qualiclip.bench.captions import missing_note
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.table import TableCard
+from qualiclip.bench.tables.overlap import overlap
 from qualiclip.bench.tables.results import STATISTICS, Result
 
 LEAKED, RAW = "†", "‡"
@@ -59,14 +60,23 @@ def _refused(results: list[Result]) -> list[str]:
     return [f"{'; '.join(titles)} on {on}: not run: {reason}" for (on, reason), titles in methods.items()]
 
 
-def _training(card: TableCard, results: list[Result]) -> list[str]:
+def _seen(r: Result, indexes: dict[str, pd.DataFrame], statistics: dict[str, str]) -> str:
+    """A method and a set that it was trained on, with the number of images where that is known."""
+    seen = overlap(r, indexes[r.dataset.name], statistics[r.dataset.name])
+    return f"{r.method.title} on {r.dataset.title}{f' ({seen.words})' if seen and not r.refused else ''}"
+
+
+def _training(
+    card: TableCard, results: list[Result], indexes: dict[str, pd.DataFrame], statistics: dict[str, str]
+) -> list[str]:
     """Which methods have seen labels of the sets they are tested on."""
     notes = []
     if per_split := sorted({r.method.title for r in results if r.method.features_of}):
         notes.append(f"Trained here on the train part of each split, tested on its test part: {', '.join(per_split)}.")
-    if leaked := [f"{r.method.title} on {r.dataset.title}" for r in results if r.leaked]:
+    if leaked := [_seen(r, indexes, statistics) for r in results if r.leaked]:
         rest = "" if card.training_sets == "only" else ", and does not compete"
-        notes.append(f"{LEAKED} has seen human labels of that set{rest}: {'; '.join(leaked)}.")
+        meaning = f"{LEAKED} has seen human labels of that set{rest} (seen/all: training images behind the value)"
+        notes.append(f"{meaning}: {'; '.join(leaked)}.")
     return notes
 
 
@@ -107,7 +117,7 @@ def table_notes(
         *_undefined(results, statistics),
         *_failed(results, indexes),
         *_refused(results),
-        *_training(card, results),
+        *_training(card, results, indexes, statistics),
         *_unfitted(card, results, statistics),
         *_protocol(card, results, datasets, statistics),
     ]
