@@ -139,7 +139,8 @@ class Workspace:
             return []
         shown = {"include": (True, False), "only": (True,), "exclude": (False,)}[t.training_sets]
         datasets = self.table_datasets(t)
-        return [(m, d) for m in self.table_methods(t) for d in datasets if m.learns_from(d) in shown]
+        pairs = [(m, d) for m in self.table_methods(t) for d in datasets if m.applies_to(d)]
+        return [(m, d) for m, d in pairs if m.learns_from(d) in shown]
 
     def scored(self) -> list[Pair]:
         """Every method and dataset whose correlation some table shows, sorted by name."""

@@ -100,7 +100,7 @@ def write_precomputed(
         theirs, known = store.mos
         scores = (labels["mos"].rank() * (k + 2)) % (N + 1) / N
         for file, table in (
-            (item.names, pd.DataFrame({"image_name": labels["image"], known: labels["mos"]})),
+            (item.names, pd.DataFrame({store.image or "image_name": labels["image"], known: labels["mos"]})),
             (item.scores, pd.DataFrame({store.score: scores, theirs: labels["mos"]})),
         ):
             path = mirror / store.store / file

@@ -24,7 +24,7 @@ SCALES = Path("workflow/config")
 NAME = re.compile(r"[a-z0-9][a-z0-9_+-]*")
 Range = tuple[float | None, float | None]
 DatasetFamily = Literal["authentic", "restoration", "generated", "synthetic", "pristine"]
-MethodFamily = Literal["opinion-unaware", "supervised", "control", "ablation"]
+MethodFamily = Literal["opinion-unaware", "supervised", "full-reference", "control", "ablation"]
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -201,6 +201,11 @@ class DatasetCard(Card):
         return self.labels is not None and self.labels.origin == "human opinions"
 
     @property
+    def has_references(self) -> bool:
+        """Whether its images are versions of reference images."""
+        return self.labels is not None and bool(self.labels.ref or self.labels.ref_pattern)
+
+    @property
     def split_reach(self) -> float:
         """How far a median over the test parts may move, because the order of the split files is not confirmed."""
         return self.splits.files.reach if self.splits and self.splits.use == "files" and self.splits.files else 0.0

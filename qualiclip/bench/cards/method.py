@@ -116,6 +116,15 @@ class MethodCard(Card):
         source = {"input", "pyiqa", "module", "variant", "scores", "not_run", "arguments", "fit"}
         return digest(self.model_dump(include=source | {"reads_labels", "features_of"}))
 
+    @property
+    def yardstick(self) -> bool:
+        """Whether others are measured against it, and it competes with none: a control, or it sees the reference."""
+        return self.family in ("control", "full-reference")
+
+    def applies_to(self, dataset: DatasetCard) -> bool:
+        """Whether it can have scores of a labelled dataset: a full-reference metric needs references."""
+        return self.family != "full-reference" or dataset.has_references
+
     def learns_from(self, dataset: DatasetCard) -> bool:
         """Whether it was trained on labels of this dataset, or is trained here on the train part of each split."""
         return bool(self.features_of) or dataset.name in self.trained_on

@@ -47,13 +47,14 @@ class Column:
         self.values = {name: r.value(metric, statistic) for name, r in results.items()}
 
     def competing(self, leaks_compete: bool) -> dict[str, float]:
-        """Defined values that compete, larger is better. A control that reads the labels never competes."""
+        """Defined values that compete, larger is better. What reads labels or references never competes."""
         direction = -1 if self.metric == "rmse" else 1
         return {
             name: direction * v
             for name, v in self.values.items()
             if np.isfinite(v)
             and not self.results[name].method.reads_labels
+            and self.results[name].method.family != "full-reference"
             and (leaks_compete or not self.results[name].leaked)
         }
 

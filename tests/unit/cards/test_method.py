@@ -71,3 +71,11 @@ def test_the_files_that_scores_need_from_the_mirror():
     item = card.scores.files["clive"]
     assert card.wanted_files("clive") == [f"{card.scores.store}/{f}" for f in (item.scores, item.names) if f]
     assert card.wanted_files("mini_ladder") == [] and baseline("niqe").wanted_files(None) == baseline("niqe").weights
+
+
+def test_a_yardstick_competes_with_none_and_a_metric_with_reference_needs_one():
+    families = ("opinion-unaware", "supervised", "full-reference", "control", "ablation")
+    assert [method_card(family=f).yardstick for f in families] == [False, False, True, True, False]
+    metric = method_card(family="full-reference")
+    assert metric.applies_to(dataset("kadid10k")) and metric.applies_to(dataset("tid2013"))
+    assert not metric.applies_to(dataset("agiqa3k")) and method_card().applies_to(dataset("agiqa3k"))

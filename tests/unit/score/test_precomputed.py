@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from qualiclip.bench import provenance
-from qualiclip.bench.cards.base import read_card
+from qualiclip.bench.cards.base import read_card, read_cards
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.data import index
-from qualiclip.bench.formats import read_index, read_scores, refusal
+from qualiclip.bench.formats import oriented, read_index, read_scores, refusal
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.score import precomputed
 from tests.support.cards import BASELINES
@@ -121,3 +122,32 @@ def test_labels_alone_make_an_index_for_precomputed_scores(small, monkeypatch):
     index.main()
     table = pd.read_csv(small / "labels.csv")
     assert len(table) == 11 and "width" not in table and "split_09" in table
+
+
+# Full-reference metrics on real opinion scores, which are grouped by reference.
+
+META = {"kadid10k": ("KADID10k", 81, 10125), "pipal": ("PIPAL", 200, 23200), "tid2013": ("TID2013", 25, 3000)}
+SRCC = {"precomputed-lpips": (0.822, 0.585, 0.745), "precomputed-deepwsd": (0.902, 0.633, 0.881)}
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", META)
+def test_full_reference_metrics_on_real_opinion_scores(name, mirror):
+    """Every card of the family reads its scores by name, of all images, in the direction that it states."""
+    title, references, images = META[name]
+    file = mirror / f"gmc/meta_info_{title}Dataset.csv"
+    if not file.is_file():
+        pytest.skip(f"there is no {file}")
+    labels = pd.read_csv(file).rename(columns={"dist_name": "image"})
+    labels["ref"] = labels.filter(regex="^(ref|hq)_name$").squeeze().str.upper()
+    assert (labels["ref"].nunique(), len(labels)) == (references, images)
+    shuffled = labels.sample(frac=1, random_state=0).reset_index(drop=True)
+    methods = [m for m in read_cards(MethodCard, BASELINES).values() if m.family == "full-reference"]
+    assert len(methods) == 6
+    for m in methods:
+        scores = precomputed.build(m, name, shuffled, mirror, None)
+        assert (scores["error"] == "").all()
+        srcc = spearmanr(oriented(scores["score"], m), shuffled["mos"]).statistic
+        assert srcc > 0.35, m.name
+        if m.name in SRCC:
+            assert srcc == pytest.approx(SRCC[m.name][list(META).index(name)], abs=1e-3)

@@ -101,6 +101,13 @@ def test_a_control_that_reads_the_labels_does_not_compete(tmp_path, mos):
     assert marks_of(build(card(metrics=["srcc"]), workspace)) == {"HONEST": "best"}
 
 
+def test_a_metric_that_sees_the_reference_does_not_compete(tmp_path, mos):
+    scored = [(method_card("lpips", family="full-reference"), mos), (method_card("honest"), noisy(mos, 0.3))]
+    workspace = with_results(tmp_path, scored, mos, dataset_card(200, labels={"ref": "ref"}))
+    table = build(card(metrics=["srcc"], rows={"names": ["lpips", "honest"]}), workspace)
+    assert table.values["Method"].tolist() == ["HONEST", "LPIPS"] and marks_of(table) == {"HONEST": "best"}
+
+
 def test_what_is_missing_or_not_run_is_noted(tmp_path, mos):
     gone = "weights are gone"
     scored = [(method_card("a"), gone), (method_card("b"), noisy(mos, 0.3))]
