@@ -23,7 +23,7 @@ def label_name(d: DatasetCard) -> str:
 
 def missing_images(d: DatasetCard, index: pd.DataFrame) -> int:
     """Images of the complete set that the index lacks; 0 where the card does not state how many there are."""
-    return d.images.count - len(index) if d.images.count else 0
+    return max(0, (d.images.count or 0) - len(index))
 
 
 def missing_note(d: DatasetCard, index: pd.DataFrame) -> list[str]:

@@ -3,7 +3,8 @@
 Score files keep the direction of the method, an index that of its labels. `oriented` turns both so that higher is
 better, here and nowhere else.
 
-A method that could not be run has a score file with one more column, `reason`, that is the same in every row; its
+Of a set that is not here, the reason stands in place of the index and of the score files (see absence.py). A method
+that could not be run has a score file with one more column, `reason`, that is the same in every row; its
 metrics file is a single row with that reason.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from qualiclip.bench.absence import require
 from qualiclip.io import REMEDY, DamagedFile, atomic
 
 SCORES = ["image", "score", "error"]
@@ -71,10 +73,11 @@ def oriented(values: pd.Series | np.ndarray, of: Directed) -> np.ndarray:
 
 
 def read_index(path: Path, sizes: bool = False) -> pd.DataFrame:
-    """An index: image [, width, height, mos, ...], each image once. Raises DamagedFile.
+    """An index: image [, width, height, mos, ...], each image once. Raises DamagedFile, or NotHere.
 
     sizes: width and height must be there. They are absent where the labels of a set were indexed without images.
     """
+    require(path)
     table = _read_csv(path)
     for column in ("image", "width", "height"):
         if column not in table and (sizes or column == "image"):
@@ -135,8 +138,9 @@ def read_scores(path: Path, index: pd.DataFrame | None = None, **options) -> pd.
 
     Where each split has a model of its own, `score` is empty, and split_00 .. split_09 or split_official hold the
     scores of that split's test part, NaN elsewhere. A refused method has the column `reason`.
-    index: its rows must be those of the index, in order. options: passed to pandas. Raises DamagedFile.
+    index: its rows must be those of the index, in order. options: passed to pandas. Raises DamagedFile, or NotHere.
     """
+    require(path)
     types = {"error": str, "reason": str}
     form = {"keep_default_na": False, "na_values": [""], "dtype": types, "float_precision": "round_trip"}
     table = _read_csv(path, **form, **options)
@@ -179,7 +183,11 @@ def check_scores(scores: pd.DataFrame, index: pd.DataFrame, path: Path, allow_er
 
 
 def read_features(path: Path, index: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, str]:
-    """Features (N, D), errors (N,), and why the encoder could not be run. Raises ValueError for another index."""
+    """Features (N, D), errors (N,), and why the encoder could not be run.
+
+    Raises ValueError for another index, or NotHere.
+    """
+    require(path)
     with np.load(path, allow_pickle=False) as arrays:
         if not np.array_equal(arrays["image"], index["image"].to_numpy(str)):
             raise ValueError(f"{path}: not one row per image of the index, in its order; remove it")

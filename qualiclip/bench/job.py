@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qualiclip.bench import provenance
+from qualiclip.bench.absence import leave_reason, reason_of
 from qualiclip.bench.cards.base import CardError
 from qualiclip.io import DamagedFile, sha256
 
@@ -75,6 +76,20 @@ def device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name()
+
+
+def absent(inputs: list[Path], *outputs: Path, **facts: Any) -> bool:
+    """Whether one of the inputs could not be made. Then the reason is left in place of each output, too.
+
+    facts: for the record, which lies beside the first output.
+    """
+    reason = next(filter(None, map(reason_of, inputs)), "")
+    if reason:
+        for out in outputs:
+            leave_reason(out, reason)
+        record(outputs[0], complete=False, reason=reason, mirrored=[], **facts)
+        print(reason)
+    return bool(reason)
 
 
 def record(

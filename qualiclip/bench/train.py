@@ -18,7 +18,7 @@ from qualiclip.bench.cards.base import parse
 from qualiclip.bench.data.download import FetchError
 from qualiclip.bench.formats import read_index
 from qualiclip.bench.methods.hub_mirror import clip_from_mirror
-from qualiclip.config import TrainConfig
+from qualiclip.config import TRAIN_RECORD, TrainConfig
 from qualiclip.io import digest, sha256
 from qualiclip.memory import keep_memory
 from qualiclip.tensors import pick_device
@@ -30,6 +30,8 @@ def main() -> None:
     parser = job.parser("Train one variant of QualiCLIP on pristine images.", *names)
     parser.add_argument("--train", required=True, metavar="JSON", help="TrainConfig: keys that differ from the default")
     args = parser.parse_args()
+    if job.absent([args.index], args.out, args.out.with_name(TRAIN_RECORD)):
+        return
     torch.set_num_threads(args.threads)
     keep_memory()
     start = time.perf_counter()

@@ -13,6 +13,7 @@ from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.cards.scale import ScaleConfig
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.paths import Paths
+from qualiclip.io import read_json
 
 Pair = tuple[MethodCard, DatasetCard]
 
@@ -161,6 +162,16 @@ class Workspace:
             return made["mirrored"]
         mirror = self.config.mirror
         return [f for f in m.wanted_files(dataset) if mirror and (mirror / f).is_file()]
+
+    def mirrored_release(self, d: DatasetCard) -> list[str]:
+        """Files of a dataset's release that the mirror has; likewise, a set that was not here is fetched again."""
+        manifest = self.paths.manifest(d.name)
+        made = read_json(manifest) if manifest.is_file() else {}
+        if made and not made.get("reason"):
+            return made.get("mirrored", [])
+        mirror, wanted = self.config.mirror, d.wanted_files(d.name in self.config.labels_only)
+        found = [f for item in wanted if (f := item.in_mirror(d.name, mirror))]
+        return [str(f.relative_to(mirror)) for f in found]
 
     def _n_shards(self, m: str, d: str) -> int:
         """Shards of a score file. Of a finished one: those it was made of, so that another `shard` reruns nothing."""

@@ -117,6 +117,6 @@ def test_real_label_tables(name, mirror, tmp_path):
         if not item.extract:
             target = tmp_path / item.filename
             target.parent.mkdir(exist_ok=True)
-            target.write_bytes(fetch.in_mirror(name, item, mirror).read_bytes())
+            target.write_bytes(item.in_mirror(name, mirror).read_bytes())
     assert len(index.read_labels(card, tmp_path)) == TABLES[name]
     assert len(index.labelled(card, tmp_path)) == card.images.count

@@ -19,6 +19,7 @@ class Loopback(ThreadingHTTPServer):
         self.cuts: list[int] = []  # bytes after which the next answers break off
         self.ranges = True
         self.versions = True
+        self.kind = "application/octet-stream"
         self.longer = 0  # bytes that Content-Length states too many
         self.requests: list[tuple[str, str | None]] = []  # path, Range
 
@@ -52,6 +53,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if s.versions:
             self.send_header("ETag", version)
+        self.send_header("Content-Type", s.kind)
         self.send_header("Content-Length", str(len(body) - start + s.longer))
         self.end_headers()
         self.wfile.write(body[start:][: s.cuts.pop(0)] if s.cuts else body[start:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from qualiclip.bench import provenance
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.scale import load_config
+from qualiclip.bench.paths import Paths
 from qualiclip.bench.tables.kinds import timed_methods
 from qualiclip.bench.workspace import Workspace
 from tests.support.cards import BASELINES, figure_card, method_card
@@ -140,6 +142,21 @@ def test_the_files_behind_a_fit_are_its_own(workspace):
     put(workspace, *method.weights)
     assert workspace.mirrored_files(method, None) == ["of the fit"]
     assert workspace.mirrored_files(method, "mini_ladder") == method.weights
+
+
+def test_a_set_that_was_not_here_is_fetched_again_when_a_file_of_it_has_come(workspace, tmp_path):
+    workspace.paths = Paths(workspace.paths.root, tmp_path / "raw")
+    d, manifest = workspace.all_datasets["cviu"], workspace.paths.manifest("cviu")
+    assert workspace.mirrored_release(d) == []
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"reason": "by hand", "mirrored": []}))
+    put(workspace, "cviu/cviu.zip", "cviu/unrelated")
+    assert workspace.mirrored_release(d) == ["cviu/cviu.zip"]
+    manifest.write_text(json.dumps({"mirrored": ["what it was made of"]}))
+    assert workspace.mirrored_release(d) == ["what it was made of"]
+    split = "splits/KonIQ-10k/train.npy"  # a second place
+    put(workspace, split)
+    assert workspace.mirrored_release(workspace.all_datasets["koniq10k"]) == [split]
 
 
 def test_without_a_mirror_there_are_none(at_root, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from qualiclip.bench.formats import read_index, read_scores, refusal
+from qualiclip.bench.formats import read_index, read_metrics, read_scores, refusal
 from tests.support.trees import copy_tree, jobs, nothing_to_do, output_of, small_tree, snakemake
 
 pytestmark = pytest.mark.dag
@@ -118,19 +120,44 @@ def test_the_scores_of_labels_alone_state_the_reason(tmp_path, warm):
     assert nothing_to_do(tree, "table_zero_shot_authentic", *LABELS_ONLY)
 
 
-def test_a_method_without_weights_is_tried_again_when_they_come(tree, warm):
+SET = """
+title: Late
+family: authentic
+files: [{filename: late.zip, manual: by a form, extract: true}]
+labels: {file: labels.csv, range: [0, 1]}
+citation: c
+license: l
+"""
+
+
+def test_what_is_not_here_is_made_when_its_file_comes(tree, warm):
+    """The weights of a method, and the release of a set; nothing else is made then."""
     target = add(tree, "mine-late", "module: late.py:Late\nweights: [mine/late.pth]", late__py=LATE)
+    (tree / "datasets/late.yaml").write_text(SET)
+    metrics = [f"results/mini/metrics/{m}/late.csv" for m in ("laplacian", "file-size")]
+    others = [*metrics, "results/mini/scores/laplacian/mini_heldout.csv"]
     mirror = tree / "files"
-    assert snakemake(tree, target, **warm).returncode == 0
+    done = snakemake(tree, target, *others, **warm)
+    assert done.returncode == 0, output_of(done)
     reason = "late.pth could not be fetched from nowhere; put it at DIR/mine/late.pth"
     assert set(pd.read_csv(tree / target)["reason"]) == {reason}
+    absence = "Late: not here: late.zip must be fetched by hand (by a form); put it at DIR/late/late.zip and give"
+    assert all(read_metrics(tree / m)["reason"].item().startswith(absence) for m in metrics)
     for config in ([], ["--config", f"mirror={mirror}"]):  # nothing has come
-        assert nothing_to_do(tree, target, *config)
-    (mirror / "mine").mkdir(parents=True)
+        assert nothing_to_do(tree, target, *others, *config)
+    for folder in ("mine", "late"):
+        (mirror / folder).mkdir(parents=True)
     (mirror / "mine/late.pth").touch()
-    done = snakemake(tree, target, "--config", f"mirror={mirror}", **warm)
-    assert done.returncode == 0 and jobs(done) == {"score": 1}, done.stderr
+    with zipfile.ZipFile(mirror / "late/late.zip", "w") as z:
+        z.writestr("labels.csv", "image,mos\n" + "".join(f"{i}.png,{i / 10}\n" for i in range(10)))
+        for i in range(10):
+            with z.open(f"{i}.png", "w") as f:
+                Image.effect_noise((40 + i, 32), 10 * i).save(f, "PNG")
+    done = snakemake(tree, target, *others, "--config", f"mirror={mirror}", **warm)
+    assert done.returncode == 0, output_of(done)
+    assert jobs(done) == {"fetch": 1, "index": 1, "score": 3, "metrics": 2}
+    assert all((read_metrics(tree / m)["n"] == 10).any() for m in metrics)
     assert pd.read_csv(tree / target)["score"].notna().all()
     assert json.loads((tree / f"{target}.provenance.json").read_text())["mirrored"] == ["mine/late.pth"]
-    for config in ([], ["--config", f"mirror={mirror}"]):  # with the file or without: it is done
-        assert nothing_to_do(tree, target, *config)
+    for config in ([], ["--config", f"mirror={mirror}"]):  # with the files or without: it is done
+        assert nothing_to_do(tree, target, *others, *config)

@@ -15,6 +15,10 @@ def raw_digest(wildcards):
     return dataset_of(wildcards).raw_digest(wildcards.dataset in workspace.config.labels_only)
 
 
+def mirrored_release(wildcards):
+    return workspace.mirrored_release(dataset_of(wildcards))
+
+
 def labels_only_arg(wildcards):
     return "--labels-only" if wildcards.dataset in workspace.config.labels_only else ""
 
@@ -47,10 +51,11 @@ rule fetch:
         card=dataset_card,
         digest=raw_digest,
         labels_only=labels_only_arg,
+        mirrored=mirrored_release,
         raw=paths.raw,
     shell:
         "{PYTHON} -m qualiclip.bench.data.fetch {params.card} --raw {params.raw} {params.labels_only} {resources.mirror}"
-        " 2>&1 | tee {log}"
+        " --mirrored {params.mirrored} 2>&1 | tee {log}"
 
 
 rule index:

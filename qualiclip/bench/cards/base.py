@@ -12,10 +12,11 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 DATASETS, METHODS = Path("datasets"), Path("baselines")
 TABLES, FIGURES = Path("workflow/tables"), Path("workflow/figures")
@@ -30,6 +31,21 @@ M = TypeVar("M", bound=BaseModel)
 
 class CardError(ValueError):
     """A card or config that cannot be used. The message names the file, the key and the remedy."""
+
+
+def encrypted(url: str) -> bool:
+    """Whether nobody on the way can change what an address gives: it is https, or of this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost")
+
+
+def _https(url: str) -> str:
+    if not encrypted(url):
+        raise ValueError(f"{url} is not https: what it gives could be changed on the way")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_https)]
 
 
 class Strict(BaseModel):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from qualiclip.bench.cards.base import Card, DatasetFamily, Range, Strict
+from qualiclip.bench.cards.base import Address, Card, DatasetFamily, Range, Strict
 from qualiclip.io import digest
 
 
@@ -18,7 +18,7 @@ class Download(Strict):
     renamed: ClassVar = {"either": "alternative"}
 
     filename: str = Field(description="path under raw/<dataset>/ and in mirror/<dataset>/")
-    url: str | None = Field(None, description="http(s) address")
+    url: Address | None = Field(None, description="https address")
     gdrive: str | None = Field(None, description="Google Drive file id")
     huggingface: str | None = Field(None, description="repository/path of a Hugging Face dataset file")
     manual: str | None = Field(None, description="how a person gets it, for a release behind a form")
@@ -46,6 +46,14 @@ class Download(Strict):
         """The source in words."""
         gdrive = self.gdrive and f"Google Drive id {self.gdrive}"
         return self.url or gdrive or (self.huggingface and f"Hugging Face {self.huggingface}") or self.manual
+
+    def in_mirror(self, owner: str, mirror: Path | None) -> Path | None:
+        """The file of the mirror that is used in place of the source; None where the mirror does not have it.
+
+        owner: the dataset, or whatever else the file belongs to; its folder in the mirror.
+        """
+        places = [Path(owner) / self.filename, *([Path(self.mirror)] if self.mirror else [])]
+        return next((mirror / p for p in places if (mirror / p).is_file()), None) if mirror else None
 
 
 class Make(Strict):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from qualiclip.bench.cards.base import Card, MethodFamily, Range, Strict
+from qualiclip.bench.cards.base import Address, Card, MethodFamily, Range, Strict
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.io import digest
 
@@ -32,7 +32,7 @@ class PrecomputedScores(Strict):
     """Per-image scores that somebody else published, as CSV files of one store."""
 
     store: str = Field(description="folder of the mirror that may hold the files")
-    url: str = Field(description="http(s) folder that they are fetched from otherwise")
+    url: Address = Field(description="https folder that they are fetched from otherwise")
     files: dict[str, PrecomputedFile] = Field(description="dataset card -> its files")
     image: str | None = Field(None, description="column of image names; null: the first")
     score: str = Field("score", description="column of scores")

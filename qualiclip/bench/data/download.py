@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from qualiclip.bench.cards.base import encrypted
+
 if TYPE_CHECKING:
     from qualiclip.bench.cards.dataset import Download
 
@@ -31,6 +33,10 @@ RESERVE = 64 << 20  # bytes of the disk that are left free
 
 class FetchError(RuntimeError):
     """A file that could not be fetched. The message names the file, its source and the remedy."""
+
+
+class Unavailable(FetchError):
+    """A file that its source does not give: its host is silent or refuses, or a person has to bring it."""
 
 
 class Incomplete(OSError):
@@ -49,7 +55,8 @@ def retry(attempt: Callable[[], None], progress: Callable[[], int], what: str) -
 
     progress: returns the bytes downloaded so far. Attempts that bring more of them than ever before do not count
     against the limit of DELAYS. what: begins the message.
-    Raises FetchError after too many attempts without progress, and at once for a reason that is not temporary.
+    Raises Unavailable after too many attempts without progress, and at once for a reason of the host that is not
+    temporary; FetchError for a disk that cannot be written.
     """
     idle, most = 0, progress()
     while True:
@@ -58,7 +65,7 @@ def retry(attempt: Callable[[], None], progress: Callable[[], int], what: str) -
             return attempt()
         except urllib.error.HTTPError as e:
             if e.code not in TEMPORARY:
-                raise FetchError(f"{what}: HTTP {e.code} {e.reason}") from e
+                raise Unavailable(f"{what}: HTTP {e.code} {e.reason}") from e
             problem: Exception = e
         except (OSError, http.client.HTTPException) as e:
             if getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
@@ -67,7 +74,7 @@ def retry(attempt: Callable[[], None], progress: Callable[[], int], what: str) -
         # wait, the longer the more attempts in a row made no progress
         idle, most = (1 if progress() > most else idle + 1), max(most, progress())
         if idle > len(DELAYS):
-            raise FetchError(f"{what}: {problem}; {len(DELAYS) + 1} attempts") from problem
+            raise Unavailable(f"{what}: {problem}; {len(DELAYS) + 1} attempts") from problem
         time.sleep(DELAYS[idle - 1])
 
 
@@ -108,6 +115,10 @@ def _resume(url: str, part: Path, version: Path) -> None:
             raise Incomplete(f"{part} does not fit the server's file") from e
         raise
     with response:
+        if not encrypted(response.url):
+            raise FetchError(f"{url} leads to {response.url}, which is not https")
+        if response.headers.get_content_type() == "text/html":
+            raise Unavailable(f"{url}: it gives a web page, not the file")
         # where the response begins, and of which version it is
         start = _range_start(response)
         if start is None:  # the whole file, because it has changed or because the server does not support ranges
@@ -151,7 +162,7 @@ def from_gdrive(file_id: str, target: Path) -> None:
         try:
             path = gdown.download(id=file_id, output=str(part), resume=True)
         except DownloadError as e:  # no permission, its quota is used up, or there is no such file
-            raise FetchError(f"{what}: {e}") from e
+            raise Unavailable(f"{what}: {e}") from e
         if path is None or not part.is_file():
             raise Incomplete("received nothing")
 
@@ -180,4 +191,4 @@ def download(item: Download, target: Path) -> None:
     elif item.huggingface:
         from_huggingface(item.huggingface, target)
     else:
-        raise FetchError(f"{item.filename} must be fetched by hand ({item.manual})")
+        raise Unavailable(f"{item.filename} must be fetched by hand ({item.manual})")

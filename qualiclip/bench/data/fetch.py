@@ -3,6 +3,9 @@
 `python -m qualiclip.bench.data.fetch datasets/agiqa3k.yaml --raw datasets/raw [--mirror DIR]`
 The folder raw/<dataset>/ appears complete, with a manifest.json, or not at all. Where a card does not state the SHA-256
 of a file, that of the first download is recorded in raw/.digests/<dataset>/, and later downloads must have the same.
+
+A release that a person must bring, or whose hosts do not give it, is no error: the manifest then states the reason, and
+the set is "not here" in what follows. What was downloaded of it is kept.
 """
 
 from __future__ import annotations
@@ -13,15 +16,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from qualiclip.bench import job
 from qualiclip.bench.cards.base import load_function, read_card
 from qualiclip.bench.cards.dataset import DatasetCard, Download
-from qualiclip.bench.data.archive import extract
-from qualiclip.bench.data.download import FetchError, download
-from qualiclip.io import atomic_folder, sha256, write_text
+from qualiclip.bench.data.archive import Damaged, extract
+from qualiclip.bench.data.download import FetchError, Unavailable, download
+from qualiclip.io import atomic_folder, read_json, sha256, write_text
 
 MANIFEST = "manifest.json"
 
@@ -34,27 +38,25 @@ def file_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def in_mirror(name: str, item: Download, mirror: Path | None) -> Path | None:
-    """The file of the mirror that is used in place of the network; None where the mirror does not have it."""
-    places = [Path(name) / item.filename, *([Path(item.mirror)] if item.mirror else [])]
-    return next((mirror / p for p in places if (mirror / p).is_file()), None) if mirror else None
-
-
 def digest_file(name: str, item: Download, digests: Path) -> Path:
     """The file that records the SHA-256 of the first download of `item`."""
     return digests / name / f"{item.filename}.sha256"
 
 
 def verify(path: Path, item: Download, record: Path) -> str:
-    """The SHA-256 of a file. Raises FetchError where it is not that of the card, or else that of the first download.
+    """The SHA-256 of a file. Raises Damaged where it is not the card's, FetchError where not the first download's.
 
     record: as `digest_file` gives it; it need not exist.
     """
     digest = sha256(path)
     expected = item.sha256 or (record.read_text().split()[0] if record.is_file() else digest)
+    if digest != expected and item.sha256:
+        raise Damaged(f"{path}: SHA-256 {digest}, the card says {expected}; remove it and fetch it again")
     if digest != expected:
-        source = "the card says" if item.sha256 else f"the first download had (remove {record} to accept another)"
-        raise FetchError(f"{path}: SHA-256 {digest}, {source} {expected}; remove it and fetch it again")
+        raise FetchError(
+            f"{path}: SHA-256 {digest}, the first download had {expected}; remove it to fetch it again, or remove "
+            f"{record} to accept it"
+        )
     return digest
 
 
@@ -68,21 +70,19 @@ def obtain(name: str, item: Download, store: Path, digests: Path, mirror: Path |
     """One verified file and its SHA-256: from the mirror, from an earlier download in `store`, or from its source.
 
     name: the dataset, or whatever else the file belongs to; also its folder in the mirror and in `digests`.
-    Raises FetchError when it cannot be fetched or is not the right one; a wrong download is removed.
+    Raises Unavailable where its source does not give it, another FetchError for a file that is not the right one. A
+    download that is not what the card says is removed.
     """
     record = digest_file(name, item, digests)
     with file_lock(record.with_suffix(".lock")):
-        if path := in_mirror(name, item, mirror):
+        if path := item.in_mirror(name, mirror):
             return path, verify(path, item, record)
         path = store / item.filename
         if not path.is_file():
-            try:
-                download(item, path)
-            except FetchError as e:
-                raise FetchError(f"{name}: {e}; or give mirror=DIR with the file at DIR/{name}/{item.filename}") from e
+            download(item, path)
         try:
             return path, verify(path, item, record)
-        except FetchError:
+        except Damaged:
             path.unlink()
             raise
 
@@ -92,19 +92,23 @@ def obtain_first(
 ) -> tuple[Download, Path, str]:
     """The first of several alternative files that can be obtained: (item, path, SHA-256).
 
-    Local files come before those that must be downloaded. Raises FetchError with the problems of all of them.
+    Local files come before those that must be downloaded. Raises Unavailable where no source gives one, with the place
+    in the mirror of each, and another FetchError where one cannot be used.
     """
-    local = [i for i in items if in_mirror(name, i, mirror) or (store / i.filename).is_file()]
-    problems = []
+    local = [i for i in items if i.in_mirror(name, mirror) or (store / i.filename).is_file()]
+    absent, wrong = [], []
     for item in [*local, *(i for i in items if i not in local)]:
         try:
             path, digest = obtain(name, item, store, digests, mirror)
             return item, path, digest
+        except Unavailable as e:
+            remedy = f"put it at {mirror or 'DIR'}/{name}/{item.filename}" + ("" if mirror else " and give mirror=DIR")
+            absent.append(f"{e}; {remedy}")
         except FetchError as e:
-            problems.append(str(e))
+            wrong.append(str(e))
             if item in local:  # the user has to replace a wrong file; a download must not hide it
                 break
-    raise FetchError("\n".join(problems))
+    raise FetchError("\n".join(wrong)) if wrong else Unavailable(", or ".join(absent))
 
 
 def alternatives(files: list[Download]) -> list[list[Download]]:
@@ -122,7 +126,7 @@ def unpack(archive: Path, target: Path, store: Path) -> None:
     """
     try:
         extract(archive, target)
-    except FetchError:
+    except Damaged:
         if archive.is_relative_to(store):
             archive.unlink()
         raise
@@ -136,24 +140,57 @@ def link(folder: Path, target: Path) -> None:
         (target / entry.name).symlink_to(entry.resolve())
 
 
-def fetch(card: DatasetCard, raw: Path, mirror: Path | None, labels_only: bool = False) -> Path:
+def obtain_all(
+    card: DatasetCard, files: list[Download], raw: Path, mirror: Path | None
+) -> list[tuple[Download, Path, str]]:
+    """One file of each group of alternatives, as `obtain_first` gives it. Raises Unavailable, naming all that lack."""
+    obtained, absent = [], []
+    for items in alternatives(files):
+        try:
+            obtained.append(obtain_first(card.name, items, raw / ".downloads" / card.name, raw / ".digests", mirror))
+        except Unavailable as e:
+            absent.append(str(e))
+    if absent:
+        manifest = raw / card.name / MANIFEST
+        again = "" if all(i.manual for i in files) else f" To ask the hosts again, remove {manifest}."
+        raise Unavailable(f"{'. '.join(absent)}.{again}")
+    return obtained
+
+
+def not_here(manifest: Path) -> str:
+    """Why a dataset is not here, by its manifest; empty where it is. Raises DamagedFile."""
+    return read_json(manifest).get("reason", "")
+
+
+def fetch(
+    card: DatasetCard, raw: Path, mirror: Path | None, labels_only: bool = False, mirrored: list[str] | None = None
+) -> Path:
     """Make the folder raw/<dataset>/, unless it is complete already, and return the path of its manifest.
 
     mirror: a folder of files that are used in place of the network. labels_only: of the card's alternatives take the
-    label table, without images. Raises FetchError.
+    label table, without images. mirrored: recorded in the manifest. Where the release is not to be had, the manifest
+    alone is written, with a reason. Raises FetchError.
     """
-    manifest = raw / card.name / MANIFEST
-    store, digests = raw / ".downloads" / card.name, raw / ".digests"
+    manifest, store = raw / card.name / MANIFEST, raw / ".downloads" / card.name
     files, card_digest = card.wanted_files(labels_only), card.raw_digest(labels_only)
+    facts: dict[str, Any] = {"dataset": card.name, "digest": card_digest, "mirrored": mirrored or []}
     with file_lock(raw / ".locks" / f"{card.name}.lock"):
-        if card.files and manifest.is_file() and json.loads(manifest.read_text())["digest"] == card_digest:
+        known = read_json(manifest) if card.files and manifest.is_file() else {}
+        if known.get("digest") == card_digest and not known.get("reason"):
             return manifest  # another job has fetched it meanwhile
-        fetched: list[tuple[Download, str]] = []
+        # its release, or why it is not here
+        reason = next(filter(None, (not_here(raw / n / MANIFEST) for n in card.make.needs)), "") if card.make else ""
+        try:
+            obtained = obtain_all(card, files, raw, mirror)
+        except Unavailable as e:
+            reason = str(e)
+        if reason:
+            facts["reason"] = f"{card.title}: not here: {reason}"
+            write_text(manifest, json.dumps(facts, indent=2) + "\n")
+            return manifest
         with atomic_folder(manifest.parent) as target:
             # from its release
-            for items in alternatives(files):
-                item, path, digest = obtain_first(card.name, items, store, digests, mirror)
-                fetched.append((item, digest))
+            for item, path, _ in obtained:
                 if item.extract:
                     unpack(path, target, store)
                 else:
@@ -165,22 +202,25 @@ def fetch(card: DatasetCard, raw: Path, mirror: Path | None, labels_only: bool =
                 make(target, *(raw / n for n in card.make.needs), **card.make.arguments)
             if card.folder:
                 link(card.folder, target)
-            sums = {item.filename: digest for item, digest in fetched}
-            facts = {"dataset": card.name, "digest": card_digest, "sha256": sums}
+            facts["sha256"] = {item.filename: digest for item, _, digest in obtained}
             (target / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
         # the files have proved usable
-        for item, digest in fetched:
-            record_digest(digest, item, digest_file(card.name, item, digests))
+        for item, _, digest in obtained:
+            record_digest(digest, item, digest_file(card.name, item, raw / ".digests"))
         shutil.rmtree(store, ignore_errors=True)
     return manifest
 
 
 def main() -> None:
-    parser = job.parser("Download or make, verify and extract one dataset.", "dataset", "--raw", "--mirror")
+    parser = job.parser(
+        "Download or make, verify and extract one dataset.", "dataset", "--raw", "--mirror", "--mirrored"
+    )
     parser.add_argument("--labels-only", action="store_true", help="no images, where the card has a label table")
     args = parser.parse_args()
     try:
-        print(fetch(read_card(DatasetCard, args.dataset), args.raw, args.mirror, args.labels_only))
+        card = read_card(DatasetCard, args.dataset)
+        manifest = fetch(card, args.raw, args.mirror, args.labels_only, args.mirrored)
+        print(not_here(manifest) or manifest)
     except FetchError as e:
         sys.exit(f"error: {e}")
 

@@ -2,7 +2,8 @@
 
 `python -m qualiclip.bench.data.index datasets/agiqa3k.yaml --raw datasets/raw --out index.csv`
 Columns: image (path under raw/<dataset>/), width, height; for a set with labels also mos [, std, ref, group],
-split_00 .. split_09 or split_official, and trained_<name> for each training list of the card.
+split_00 .. split_09 or split_official, and trained_<name> for each training list of the card. Of a set that
+is not here, the reason stands in place of the index.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from qualiclip.bench import job
+from qualiclip.bench.absence import leave_reason
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.data.fetch import MANIFEST, not_here
 from qualiclip.bench.data.labels import DatasetError, listed, read_labels, without_duplicates
 from qualiclip.bench.data.splits import attach, in_list
 from qualiclip.bench.formats import TRAINED, write_csv
@@ -115,7 +118,7 @@ def labelled(card: DatasetCard, raw: Path) -> pd.DataFrame:
 
 
 def unlabelled_images(card: DatasetCard, root: Path, allow_missing: bool) -> pd.DataFrame:
-    """The images of a set without labels. Raises DatasetError if there are not as many as the card states.
+    """The images of a set without labels. Raises DatasetError for fewer than the card states; more are no error.
 
     allow_missing: there may be fewer, but at least one.
     """
@@ -123,7 +126,7 @@ def unlabelled_images(card: DatasetCard, root: Path, allow_missing: bool) -> pd.
     table = pd.DataFrame({"image": [f for f in image_files(root) if f in matches]}, dtype=str)
     table = without_duplicates(table, card)
     count = card.images.count or len(table)
-    if not len(table) or len(table) > count or (len(table) < count and not allow_missing):
+    if not len(table) or (len(table) < count and not allow_missing):
         raise DatasetError(
             f"{card.name}: {len(table)} images under {root}, the card says {count}; "
             "complete the set, or continue with fewer by --config allow_missing=true"
@@ -164,11 +167,14 @@ def main() -> None:
     args = parser.parse_args()
     card = read_card(DatasetCard, args.dataset)
     raw = args.raw / card.name
+    if (raw / MANIFEST).is_file() and (reason := not_here(raw / MANIFEST)):
+        leave_reason(args.out, reason)
+        return
     try:
         table = labelled(card, raw) if args.labels_only else build(card, raw, args.allow_missing)
     except ValueError as e:
         sys.exit(f"error: {e}")
-    missing = (card.images.count or len(table)) - len(table)
+    missing = max(0, (card.images.count or 0) - len(table))
     print(f"{card.name}: {len(table)} images indexed, {missing} missing")
     write_csv(table, args.out)
 

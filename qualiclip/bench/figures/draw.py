@@ -10,8 +10,10 @@ import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 
 from qualiclip.bench import job, provenance
+from qualiclip.bench.absence import NotRun, require
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.figure import FigureCard
 from qualiclip.bench.cards.scale import add_config_argument, config_of
@@ -21,9 +23,24 @@ from qualiclip.bench.workspace import Workspace
 from qualiclip.io import atomic, write_text
 
 
+def not_drawn(why: NotRun) -> Drawing:
+    """The reason in place of a figure."""
+    figure = plt.figure(figsize=(5.2, 1))
+    figure.text(0.5, 0.5, textwrap.fill(f"Not drawn. {why}", 80), ha="center", va="center")
+    return Drawing(figure, pd.DataFrame({"not_drawn": [str(why)]}))
+
+
 def draw(card: FigureCard, workspace: Workspace) -> Drawing:
-    """The figure of a card, with the banner of the scale as its first note. Raises CardError."""
-    drawing = importlib.import_module(kinds.module(card)).draw(card, workspace)
+    """The figure of a card, or why it cannot be drawn; with the banner of the scale as its first note.
+
+    Raises CardError.
+    """
+    module = importlib.import_module(kinds.module(card))
+    try:
+        require(*kinds.inputs(card, workspace))
+        drawing = module.draw(card, workspace)
+    except NotRun as e:
+        drawing = not_drawn(e)
     if workspace.config.banner:
         drawing.notes.insert(0, workspace.config.banner)
     return drawing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -17,23 +16,18 @@ from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.figure import FigureCard
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.figures.style import Drawing, bare
-from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.metrics.gmad import compete
 from qualiclip.bench.workspace import Workspace
 
 
 def draw(card: FigureCard, workspace: Workspace) -> Drawing:
-    """The image pairs; the CSV has one row per role and level."""
+    """The image pairs; the CSV has one row per role and level. Raises NotRun when a method has no scores."""
     dataset, methods = workspace.gmad_set, workspace.figure_methods(card)
-    notes = labels_note([dataset])
-    try:
-        pairs = compete(workspace.paths, methods, dataset, workspace.config.gmad_levels)
-    except NotRun as e:
-        fig = plt.figure(figsize=(5.2, 1))
-        fig.text(0.5, 0.5, textwrap.fill(f"Not drawn. {e}", 80), ha="center", va="center")
-        return Drawing(fig, pd.DataFrame({"not_run": [str(e)]}), notes)
+    pairs = compete(workspace.paths, methods, dataset, workspace.config.gmad_levels)
     root = workspace.config.data / dataset.name
-    return Drawing(draw_pairs(pairs, methods, dataset, root, workspace.config.gmad_levels), pairs, notes)
+    return Drawing(
+        draw_pairs(pairs, methods, dataset, root, workspace.config.gmad_levels), pairs, labels_note([dataset])
+    )
 
 
 def draw_pairs(

@@ -51,6 +51,8 @@ def measure(images: Tensor) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
 def main() -> None:
     names = ("dataset", "--index", "--raw", "--count", "--threads", "--out")
     args = job.parser("Degrade photos by every type and level and measure the change.", *names).parse_args()
+    if job.absent([args.index], args.out, args.out.with_suffix(".csv")):
+        return
     torch.set_num_threads(args.threads)
     dataset = read_card(DatasetCard, args.dataset)
     try:

@@ -22,6 +22,7 @@ from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.measure import photos
 from qualiclip.bench.methods.load import create
+from qualiclip.config import WEIGHTS
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.io import atomic
 from qualiclip.model import QualiCLIP
@@ -90,6 +91,8 @@ def embed(model: QualiCLIP, images: Tensor) -> dict[str, np.ndarray]:
 def main() -> None:
     names = ("method", "dataset", "--index", "--raw", "--count", "--checkpoint", "--device", "--threads", "--out")
     args = job.parser("Grad-CAM and features of one model on photos.", *names).parse_args()
+    if job.absent([args.index, *([args.checkpoint / WEIGHTS] if args.checkpoint else [])], args.out):
+        return
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     # the model behind the method

@@ -14,12 +14,13 @@ import torch
 from tqdm import tqdm
 
 from qualiclip.bench import job
+from qualiclip.bench.absence import leave_reason
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.formats import write_csv
 from qualiclip.bench.measure import photos
-from qualiclip.bench.methods.contract import Batch, Method
+from qualiclip.bench.methods.contract import Batch, Method, NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.tensors import pick_device
@@ -46,11 +47,18 @@ def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str)
 def main() -> None:
     names = ("method", "dataset", "--index", "--raw", "--count", "--checkpoint", "--fitted", "--mirror", "--device")
     args = job.parser("Score photos degraded at growing intensity.", *names, "--threads", "--out").parse_args()
+    if job.absent([args.index], args.out):
+        return
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     method = create(card, args.checkpoint, args.mirror, fitted=args.fitted)
-    method.load(device)
+    try:
+        method.load(device)
+    except NotRun as e:
+        leave_reason(args.out, f"{card.title}: not run: {e}")
+        job.record(args.out, card, dataset, args.index, complete=False)
+        return
     files = photos.choose(args.index, args.raw, dataset, args.count)
     write_csv(curves(method, files, dataset, device), args.out)
     job.record(args.out, card, dataset, args.index, photos=len(files))

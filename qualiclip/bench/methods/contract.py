@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from qualiclip.bench.absence import NotRun as NotRun
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
-
-
-class NotRun(RuntimeError):
-    """A method that cannot be run here, for example because its weights are missing. The message states the reason."""
 
 
 @dataclass(frozen=True)

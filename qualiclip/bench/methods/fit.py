@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from qualiclip.bench import job
+from qualiclip.bench.absence import leave_reason
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
@@ -25,6 +26,8 @@ def main() -> None:
     names = ("method", "dataset", "--index", "--raw", "--checkpoint", "--mirror", "--mirrored", "--device", "--out")
     args = job.parser("Fit a method's model to pristine photos.", *names).parse_args()
     torch.set_num_threads(1)  # many small operations: more threads cost more than they bring
+    if job.absent([args.index], args.out):
+        return
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     files = [args.raw / dataset.name / f for f in read_index(args.index)["image"]]
     reason = ""
@@ -34,7 +37,8 @@ def main() -> None:
             method.fit(files, temporary, pick_device("cpu" if card.input.device == "cpu" else args.device))
         except NotRun as e:
             reason = str(e)  # the score files state it, and the rest of the workflow goes on
-            temporary.write_bytes(b"")
+    if reason:
+        leave_reason(args.out, reason)
     job.record(args.out, card, dataset, args.index, complete=not reason, reason=reason, mirrored=args.mirrored)
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qualiclip.bench.absence import reason_of
 from qualiclip.bench.cards.base import CardError, load_function
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.data.fetch import file_lock
 from qualiclip.bench.methods.contract import Batch, Method, NotRun
 from qualiclip.bench.methods.library_patches import weights_or_not_run
+from qualiclip.config import WEIGHTS
 from qualiclip.io import DamagedFile
 
 
@@ -80,8 +82,17 @@ class RefusedMethod:
     def load(self, device: str) -> None:
         raise NotRun(self.reason)
 
+    def fit(self, files: list[Path], out: Path, device: str) -> None:
+        raise NotRun(self.reason)
+
     def score(self, batch: Batch) -> Tensor:
         raise NotRun(self.reason)
+
+
+def missing_inputs(checkpoint: Path | None, fitted: Path | None = None) -> str:
+    """Why the weights of a checkpoint folder, or what a fit has written, could not be made; empty if they were."""
+    files = [checkpoint / WEIGHTS if checkpoint else None, fitted]
+    return next(filter(None, (reason_of(f) for f in files if f)), "")
 
 
 def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None = None, **inputs: Any) -> Method:
@@ -94,6 +105,8 @@ def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None
         raise CardError(f"{card.path}: it is trained per split and has no score of a single photo")
     if card.not_run:
         return RefusedMethod(card.not_run)
+    if reason := missing_inputs(checkpoint, inputs.get("fitted")):
+        return RefusedMethod(reason)
     if card.input.device == "cuda" and not torch.cuda.is_available():
         return RefusedMethod("it needs a GPU, and there is none here")
     if card.pyiqa:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qualiclip.bench.cards.dataset import Download
 from qualiclip.bench.data.download import FetchError
-from qualiclip.bench.data.fetch import digest_file, file_lock, in_mirror, obtain, record_digest, verify
+from qualiclip.bench.data.fetch import digest_file, file_lock, obtain, record_digest, verify
 from qualiclip.io import atomic
 
 AUTHORS_RELEASE = "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth"
@@ -50,7 +50,7 @@ def place(
                 return target
             path, digest = obtain(library, item, cache, digests, mirror)
         except FetchError as e:
-            source = in_mirror(library, item, mirror) or url
+            source = item.in_mirror(library, mirror) or url
             remedy = f"put it at {mirror or 'DIR'}/{library}/{file}" + ("" if mirror else " and give mirror=DIR")
             raise FetchError(f"{file} could not be fetched from {source}; {remedy} ({e})") from e
         record_digest(digest, item, record)

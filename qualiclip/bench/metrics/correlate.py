@@ -22,6 +22,7 @@ from scipy.special import expit
 from scipy.stats import bootstrap, kendalltau, norm, pearsonr, spearmanr
 
 from qualiclip.bench import job
+from qualiclip.bench.absence import reason_of
 from qualiclip.bench.cards.base import CardError, read_card
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
@@ -199,12 +200,14 @@ def correlations(
 def metrics_of(
     scores: Path, index: Path, method: MethodCard, dataset: DatasetCard, allow_errors: bool = False, resamples: int = 0
 ) -> pd.DataFrame:
-    """The metrics file of one score file; of a method that could not be run, one row that says why.
+    """The metrics file of one score file; of what could not be run or is not here, one row that says why.
 
     Raises CardError for a set without labels, ValueError for a score file that cannot be used.
     """
     if dataset.labels is None:
         raise CardError(f"{dataset.path}: a set without labels has no correlations")
+    if reason := reason_of(index):
+        return refused_metrics(reason)
     images = read_index(index)
     table = read_scores(scores, images)
     if reason := refusal(table):

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qualiclip.bench import job, provenance
+from qualiclip.bench.absence import reason_of
 from qualiclip.bench.cards.scale import add_config_argument, config_of
 from qualiclip.bench.report import sections
 from qualiclip.bench.tables.results import read_results
@@ -26,7 +27,7 @@ def _training(workspace: Workspace) -> list[dict[str, Any]]:
     variants = []
     for name in workspace.variants():
         record = workspace.paths.train_record(name)
-        if record.is_file():
+        if record.is_file() and not reason_of(record):
             facts = provenance.read(workspace.paths.weights(name))
             variants.append({"name": name, "record": read_json(record), "facts": facts})
     return variants

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from qualiclip.bench.absence import NOT_HERE, NOT_RUN
 from qualiclip.bench.captions import label_name, labels_note
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
@@ -45,18 +46,20 @@ def jpeg(path: Path, side: int) -> str:
 
 
 def leaderboard(compared: list[Result], results: list[Result]) -> tuple[list[DatasetCard], list[dict[str, Any]]]:
-    """Datasets by columns; one row per method: whole-set SRCC with limits on each set, and the mean over the sets.
+    """Datasets by columns; one row per method: whole-set SRCC with limits on each set, and the mean over the sets
+    that are here.
 
     compared: results of the methods that have a row. results: those whose sets have a column.
     """
     datasets = list({r.dataset.name: r.dataset for r in results}.values())
     methods = {r.method.name: r.method for r in compared}
+    here = {r.dataset.name for r in results if not r.not_here}
     rows = []
     for name, m in methods.items():
         of_method = {r.dataset.name: r for r in compared if r.method.name == name}
         cells = [_cell(of_method.get(d.name)) for d in datasets]
         values = [c["value"] for c in cells if np.isfinite(c["value"])]
-        mean = float(np.mean(values)) if len(values) == len(datasets) else np.nan
+        mean = float(np.mean(values)) if len(values) == len(here) > 0 else np.nan
         rows.append({"title": m.title, "family": m.family, "cells": cells, "mean": mean, "text": number_text(mean)})
     return datasets, sorted(rows, key=lambda r: -r["mean"] if np.isfinite(r["mean"]) else 2)
 
@@ -67,13 +70,14 @@ def _cell(r: Result | None) -> dict[str, Any]:
         return {"value": np.nan, "text": number_text(np.nan), "low": "", "high": "", "refused": "", "leaked": False}
     value, (low, high) = r.value("srcc", "whole"), r.limits("srcc")
     limits = {"low": number_text(low, 2), "high": number_text(high, 2)}
-    return {"value": value, "text": number_text(value), **limits, "refused": r.refused, "leaked": r.leaked}
+    text = (NOT_HERE if r.not_here else NOT_RUN) if r.refused else number_text(value)
+    return {"value": value, "text": text, **limits, "refused": r.refused, "leaked": r.leaked}
 
 
 def scatter(workspace: Workspace, results: list[Result]) -> list[dict[str, Any]]:
     """Per dataset: images spread evenly over the labels with thumbnails, and each method's scores and fit."""
     datasets = []
-    for d in {r.dataset.name: r.dataset for r in results}.values():
+    for d in {r.dataset.name: r.dataset for r in results if not r.not_here}.values():
         index = read_index(workspace.paths.index(d.name))
         order = index["mos"].argsort(kind="stable").to_numpy()
         rows = order[np.unique(np.linspace(0, len(order) - 1, min(MOST_DOTS, len(order))).round().astype(int))]

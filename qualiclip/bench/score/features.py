@@ -93,6 +93,8 @@ def main() -> None:
     job.exit_on_sigterm()
     prepare_process()
     start = time.perf_counter()
+    if job.absent([args.index], args.out):
+        return
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     index = read_index(args.index, sizes=True)
     device = pick_device("cpu" if card.input.device == "cpu" else args.device)

@@ -106,6 +106,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     start = time.perf_counter()
+    if job.absent([args.index], args.out, args.learned):
+        return
     learned: dict[str, np.ndarray] = {}
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     index = read_index(args.index)

@@ -107,6 +107,8 @@ def main() -> None:
     parser.add_argument("--from", dest="file", type=Path, help="a CSV with columns image, score")
     args = parser.parse_args()
     start = time.perf_counter()
+    if job.absent([args.index], args.out):
+        return
     index = read_index(args.index)
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qualiclip.bench import job
+from qualiclip.bench.absence import reason_of
 from qualiclip.bench.cards.base import METHODS, read_card, read_cards
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
@@ -22,8 +23,13 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="results/<scale>")
     parser.add_argument("--methods", nargs="+", required=True, help="method cards by name")
     args = parser.parse_args()
-    dataset, index = read_card(DatasetCard, args.dataset), read_index(args.index)
-    cards, paths = read_cards(MethodCard, METHODS), Paths(args.root, Path())
+    dataset, paths = read_card(DatasetCard, args.dataset), Paths(args.root, Path())
+    if reason := reason_of(args.index):
+        for name in args.methods:
+            job.absent([args.index], paths.scores(name, dataset.name))
+            write_csv(refused_metrics(reason), paths.metrics(name, dataset.name))
+        return
+    index, cards = read_index(args.index), read_cards(MethodCard, METHODS)
     reason = f"the images of {dataset.title} are not here, only its labels"
     for name in args.methods:
         out = paths.scores(name, dataset.name)

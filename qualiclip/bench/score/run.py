@@ -89,6 +89,8 @@ def main() -> None:
     prepare_process()  # one thread: cores go to worker processes, and a pool of threads would not survive the fork
     torch.backends.cudnn.benchmark = False
     start = time.perf_counter()
+    if job.absent([args.index], args.out):
+        return
     # cards and inputs
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     index = read_index(args.index, sizes=True)

@@ -67,6 +67,8 @@ def main() -> None:
     parser = job.parser("Merge the shards of a score file.", "method", "dataset", "--index", "--mirrored", "--out")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="the files of all N jobs")
     args = parser.parse_args()
+    if job.absent([args.index], args.out, shards=len(args.shards)):
+        return
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     scores = merge(args.shards, read_index(args.index))
     write_csv(scores, args.out)

@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from qualiclip.bench.absence import NOT_HERE, NOT_RUN
 from qualiclip.bench.captions import labels_note
 from qualiclip.bench.cards.base import MethodFamily
 from qualiclip.bench.cards.dataset import DatasetCard
@@ -91,7 +92,7 @@ class Column:
             result = self.results.get(name)
             if result is None:
                 return ""
-            return "not run" if result.refused else self.values[name]
+            return NOT_RUN if result.refused else self.values[name]
 
         return pd.Series([cell(m) for m in methods], dtype=object)
 
@@ -141,12 +142,15 @@ def _add(table: Table, column: Column, methods: list[str], marks: dict[str, str]
 
 def build(card: TableCard, workspace: Workspace) -> Table:
     """Methods by rows; for each dataset the metrics of the card, signed, 1 is perfect."""
-    # results, methods in the order of families and titles, datasets that have a result
-    results = read_results(workspace.paths, workspace.table_pairs(card))
+    # results, methods in the order of families and titles, datasets that have a result, and those that are not here
+    every = read_results(workspace.paths, workspace.table_pairs(card))
     families = get_args(MethodFamily)
-    by_name = {r.method.name: r.method for r in results}
+    by_name = {r.method.name: r.method for r in every}
     methods = sorted(by_name.values(), key=lambda m: (families.index(m.family), m.title.casefold()))
-    datasets = [d for d in workspace.table_datasets(card) if any(r.dataset.name == d.name for r in results)]
+    absent = {r.dataset.name: r.not_here for r in every if r.not_here}
+    results = [r for r in every if not r.not_here]
+    shown = [d for d in workspace.table_datasets(card) if any(r.dataset.name == d.name for r in every)]
+    datasets = [d for d in shown if d.name not in absent]
     indexes = {d.name: read_index(workspace.paths.index(d.name)) for d in datasets}
     statistics = {name: statistic_of(index, card.statistic) for name, index in indexes.items()}
     # the first columns
@@ -155,14 +159,17 @@ def build(card: TableCard, workspace: Workspace) -> Table:
     if card.schedule:
         table.values["Training"] = [_schedule(m, workspace) for m in methods]
     # one column per dataset and metric
-    for d in datasets:
-        of_set = {r.method.name: r for r in results if r.dataset.name == d.name}
+    for d in shown:
+        of_set = {r.method.name: r for r in every if r.dataset.name == d.name}
         for metric in [*card.metrics, *(["srcc_within_group"] if card.within_group and d.labels.group else [])]:
+            if d.name in absent:
+                table.values[f"{d.title} {METRICS[metric]}"] = [NOT_HERE if m.name in of_set else "" for m in methods]
+                continue
             column = Column(d, metric, statistics[d.name], of_set)
             marks = column.marks(indexes[d.name], leaks_compete=card.training_sets == "only")
             _add(table, column, [m.name for m in methods], marks, indexes[d.name])
     # notes, and the block of reported values
-    table.notes = [*labels_note(datasets), *table_notes(card, results, datasets, indexes, statistics)]
+    table.notes = [*absent.values(), *labels_note(datasets), *table_notes(card, results, datasets, indexes, statistics)]
     if card.reported and results:
         block, counts = reported_block(card, workspace, results, statistics, indexes, METRICS)
         table.notes.append(f"Beside published values: {counts}.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
+from qualiclip.bench.absence import NOT_HERE, NotHere
 from qualiclip.bench.captions import labels_note, missing_images, missing_note
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.table import TableCard
@@ -11,6 +14,7 @@ from qualiclip.bench.formats import read_index, split_columns
 from qualiclip.bench.tables.table import Table
 from qualiclip.bench.workspace import Workspace
 
+COLUMNS = ("Dataset", "Family", "Images", "Missing", "Pixels", "Labels", "Lowest", "Highest", "Better", "Splits")
 SPLITS = {"seeded": "seeded", "files": "published", "column": "official"}  # `use` of a card -> in words
 
 
@@ -35,9 +39,16 @@ def _splits(d: DatasetCard, index: pd.DataFrame) -> str:
 
 def build(card: TableCard, workspace: Workspace) -> Table:
     """One row per dataset."""
-    rows, incomplete = [], []
+    rows: list[dict[str, Any]] = []
+    incomplete = []
     for d in workspace.datasets():
-        index = read_index(workspace.paths.index(d.name))
+        try:
+            index = read_index(workspace.paths.index(d.name))
+        except NotHere as e:
+            incomplete.append(str(e))
+            row = {"Dataset": d.title, "Family": d.family, "Images": NOT_HERE, "Source": d.citation}
+            rows.append(dict.fromkeys(COLUMNS, "") | row)
+            continue
         incomplete += missing_note(d, index)
         rows.append(
             {

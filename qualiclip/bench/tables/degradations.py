@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pandas as pd
 
+from qualiclip.bench.absence import require
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.tables.table import Table
 from qualiclip.bench.workspace import Workspace
 
 
 def build(card: TableCard, workspace: Workspace) -> Table:
-    """One row per type."""
+    """One row per type. Raises NotHere where the photos are not here."""
     photos = workspace.figure_set
-    measured = pd.read_csv(workspace.paths.degradations(photos.name).with_suffix(".csv"), keep_default_na=False)
+    file = workspace.paths.degradations(photos.name).with_suffix(".csv")
+    require(file)
+    measured = pd.read_csv(file, keep_default_na=False)
     rows, extra = [], []
     for name, levels_of_type in measured.groupby("type", sort=False):
         first, levels = levels_of_type.iloc[0], list(levels_of_type.itertuples())

@@ -9,7 +9,10 @@ import importlib
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from qualiclip.bench import job, provenance
+from qualiclip.bench.absence import NotHere
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.scale import add_config_argument, config_of
 from qualiclip.bench.cards.table import TableCard
@@ -20,8 +23,11 @@ from qualiclip.io import write_text
 
 
 def render(card: TableCard, workspace: Workspace) -> Table:
-    """The table of a card, with the banner of the scale."""
-    table = importlib.import_module(kinds.module(card)).build(card, workspace)
+    """The table of a card, or why it cannot be made; with the banner of the scale."""
+    try:
+        table = importlib.import_module(kinds.module(card)).build(card, workspace)
+    except NotHere as e:
+        table = Table(card.title, card.caption, pd.DataFrame(), [str(e)])
     table.banner = workspace.config.banner
     return table
 

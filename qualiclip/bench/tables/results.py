@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from qualiclip.bench.absence import reason_of
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.formats import (
@@ -37,8 +38,13 @@ class Result:
 
     @property
     def refused(self) -> str:
-        """Why the method was not run; empty if it was."""
+        """Why there is no result: the method was not run, or the dataset is not here; empty if there is one."""
         return str(self.metrics["reason"].iloc[0]) if len(self.metrics) else ""
+
+    @cached_property
+    def not_here(self) -> str:
+        """Why the dataset is not here; empty if it is."""
+        return reason_of(self.paths.index(self.dataset.name))
 
     @property
     def leaked(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
 import shutil
 import tarfile
 import threading
@@ -210,10 +211,12 @@ def test_an_unknown_digest_is_recorded_at_the_first_download_and_enforced_later(
     assert record.read_text().split()[1] == "small.zip"
     shutil.rmtree(tmp_path / "raw/small")
     server.files["small.zip"] = zipped(one=b"changed")
-    with pytest.raises(FetchError, match=r"the first download had \(remove .*small\.zip\.sha256 to accept another\)"):
+    with pytest.raises(FetchError, match=r"the first download had .*; remove it .*, or remove .*small\.zip\.sha256 to"):
         fetch.fetch(card, tmp_path / "raw", None)
     record.unlink()
+    server.requests.clear()  # the download is kept: it may be a new release
     assert (fetch.fetch(card, tmp_path / "raw", None).parent / "one.txt").read_text() == "changed"
+    assert not server.requests
 
 
 def test_a_truncated_archive_is_named_goes_and_is_not_recorded(card, server, tmp_path):
@@ -246,13 +249,60 @@ def test_a_shared_file_has_a_second_place_in_the_mirror(tmp_path):
     (tmp_path / "mirror/splits").mkdir(parents=True)
     (tmp_path / "mirror/splits/x.npy").write_bytes(b"x")
     item = Download(filename="splits/train.npy", manual="m", mirror="splits/x.npy")
-    assert fetch.in_mirror("any", item, tmp_path / "mirror") == tmp_path / "mirror/splits/x.npy"
+    assert item.in_mirror("any", tmp_path / "mirror") == tmp_path / "mirror/splits/x.npy"
 
 
-def test_a_file_to_fetch_by_hand_is_named_with_source_and_place(card, tmp_path):
-    by_hand = card.model_copy(update={"files": [Download(filename="f.zip", manual="by the form of X", extract=True)]})
-    with pytest.raises(FetchError, match=r"f\.zip must be fetched by hand \(by the form of X\).*DIR/small/f\.zip"):
-        fetch.fetch(by_hand, tmp_path / "raw", None)
+# releases that are not here
+
+
+def reason(card: DatasetCard, raw: Path, mirror: Path | None = None) -> str:
+    """Why a set is not here after a fetch."""
+    return fetch.not_here(fetch.fetch(card, raw, mirror))
+
+
+def test_a_release_to_bring_by_hand_is_named_with_source_and_place_until_it_has_come(card, tmp_path):
+    files = [Download(filename=f, manual=f"by the form of {f[0]}", extract=f == "z.zip") for f in ("z.zip", "l.csv")]
+    by_hand, raw, mirror = card.model_copy(update={"files": files}), tmp_path / "raw", tmp_path / "mirror"
+    assert reason(by_hand, raw) == (
+        "small: not here: z.zip must be fetched by hand (by the form of z); put it at DIR/small/z.zip and give "
+        "mirror=DIR. l.csv must be fetched by hand (by the form of l); put it at DIR/small/l.csv and give mirror=DIR."
+    )
+    # one file of two is not enough; what else lies in the folder stays
+    (raw / "small/note.txt").write_text("mine")
+    (mirror / "small").mkdir(parents=True)
+    (mirror / "small/z.zip").write_bytes(zipped(one=b"1"))
+    why = reason(by_hand, raw, mirror)
+    assert f"put it at {mirror}/small/l.csv." in why and "z.zip" not in why
+    assert (raw / "small/note.txt").read_text() == "mine"
+    (mirror / "small/l.csv").write_text("image,mos\n")
+    assert reason(by_hand, raw, mirror) == "" and (raw / "small/one.txt").is_file()
+
+
+def test_a_silent_host_a_refusal_and_a_web_page_are_absences_and_may_be_asked_again(card, server, tmp_path):
+    raw, whole = tmp_path / "raw", server.files.pop("small.zip")
+    assert f"{server.base}/small.zip: HTTP 404" in reason(card, raw)
+    server.states = [500] * 4
+    assert "HTTP Error 500: Internal Server Error; 4 attempts; put it at DIR/small/small.zip" in reason(card, raw)
+    server.files["small.zip"], server.kind = b"<html>moved</html>", "text/html"
+    why = reason(card, raw)
+    assert "it gives a web page, not the file" in why and f"remove {raw / 'small/manifest.json'}" in why
+    server.files["small.zip"], server.kind = whole, "application/zip"
+    assert reason(card, raw) == "" and (raw / "small/one.txt").is_file()
+
+
+def test_a_made_set_is_not_here_where_one_that_it_needs_is_not(card, server, tmp_path):
+    server.files.clear()
+    fetch.fetch(card, tmp_path / "raw", None)
+    made = DatasetCard(
+        name="made",
+        path=tmp_path / "made.yaml",
+        title="Made",
+        family="authentic",
+        make={"function": "none.py:none", "needs": ["small"]},
+        citation="c",
+        license="l",
+    )
+    assert reason(made, tmp_path / "raw").startswith("Made: not here: small: not here: http")
 
 
 def test_of_files_that_hold_the_same_the_first_that_can_be_had_is_taken(card, server, tmp_path):
@@ -263,8 +313,8 @@ def test_of_files_that_hold_the_same_the_first_that_can_be_had_is_taken(card, se
     fetch.fetch(chosen, tmp_path / "raw", None)
     assert (tmp_path / "raw/small/one.txt").is_file()
     none = card.model_copy(update={"files": [absent, by_hand]})
-    with pytest.raises(FetchError, match=r"HTTP 404[\s\S]*form\.zip must be fetched by hand"):
-        fetch.fetch(none, tmp_path / "other", None)
+    why = reason(none, tmp_path / "other")
+    assert re.search(r"HTTP 404.*, or form\.zip must be fetched by hand", why)
     (tmp_path / "mirror/small").mkdir(parents=True)
     (tmp_path / "mirror/small/form.zip").write_bytes(zipped(form=b"1"))
     server.requests.clear()
@@ -274,7 +324,9 @@ def test_of_files_that_hold_the_same_the_first_that_can_be_had_is_taken(card, se
 
 def test_a_file_name_stays_inside(tmp_path):
     with pytest.raises(ValueError, match="not a path inside"):
-        Download(filename="../x", url="http://x/")
+        Download(filename="../x", url="https://x/")
+    with pytest.raises(ValueError, match="http://x/ is not https"):
+        Download(filename="x", url="http://x/")
 
 
 def test_an_own_folder_is_linked_not_copied(tmp_path):
@@ -292,7 +344,7 @@ def test_an_own_folder_is_linked_not_copied(tmp_path):
 
 
 def test_a_card_has_one_origin(tmp_path):
-    (tmp_path / "x.yaml").write_text(CARD + "folder: /somewhere\n")
+    (tmp_path / "x.yaml").write_text(CARD.replace("URL", "https://x") + "folder: /somewhere\n")
     with pytest.raises(CardError, match="exactly one of files, make, folder"):
         read_card(DatasetCard, tmp_path / "x.yaml")
 
@@ -369,6 +421,75 @@ def test_unknown_and_damaged_archives_are_named(tmp_path):
     (tmp_path / "b.zip").write_bytes(body)
     with pytest.raises(FetchError, match=r"b\.zip: damaged"):
         archive.extract(tmp_path / "b.zip", tmp_path / "out")
+
+
+# a small disk
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    """A disk of `disk.size` bytes below tmp_path/raw."""
+
+    class Disk:
+        size = 0
+
+    def usage(_):
+        used = sum(p.stat().st_size for p in (tmp_path / "raw").rglob("*") if p.is_file())
+        return namedtuple("usage", "total used free")(Disk.size, used, download.RESERVE + Disk.size - used)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    return Disk
+
+
+def releases(form: str) -> tuple[bytes, int]:
+    """An archive of twenty files, and how many bytes they have."""
+    contents = {f"{i}.png": os.urandom(30_000) for i in range(20)}
+    out = io.BytesIO()
+    if form == "zip":
+        with zipfile.ZipFile(out, "w") as z:
+            for name, content in contents.items():
+                z.writestr(name, content)
+    else:
+        with tarfile.open(fileobj=out, mode=form) as t:
+            for name, content in contents.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                t.addfile(info, io.BytesIO(content))
+    return out.getvalue(), 600_000
+
+
+@pytest.mark.parametrize("form", ["zip", "w", "w:gz"])
+def test_room_is_asked_for_what_is_still_to_be_written(card, server, tmp_path, disk, form):
+    whole, unpacked = releases(form)
+    server.files["small.zip"] = whole
+    # 1.2 times the free space: not one byte is fetched
+    disk.size = round(len(whole) / 1.2)
+    with pytest.raises(FetchError, match=r"small\.zip needs .* are free"):
+        fetch.fetch(card, tmp_path / "raw", None)
+    assert not [p for p in tmp_path.rglob("*.part") if p.stat().st_size]
+    # room for the archive alone: it stays, and is not fetched again
+    disk.size = round(1.5 * len(whole))
+    with pytest.raises(FetchError, match=r"unpacking small\.zip needs"):
+        fetch.fetch(card, tmp_path / "raw", None)
+    assert (tmp_path / "raw/.downloads/small/small.zip").read_bytes() == whole
+    server.requests.clear()
+    disk.size = round(1.05 * (len(whole) + unpacked))
+    fetch.fetch(card, tmp_path / "raw", None)
+    assert len(list((tmp_path / "raw/small").glob("*.png"))) == 20 and not server.requests
+
+
+def test_a_download_goes_for_damage_alone(card, server, tmp_path, monkeypatch):
+    kept = tmp_path / "raw/.downloads/small/small.zip"
+    monkeypatch.setattr(archive, "MIN_LIMIT", 0)
+    monkeypatch.setattr(archive, "MAX_RATIO", 1)
+    server.files["small.zip"] = zipped(zeros=bytes(100_000))
+    with pytest.raises(FetchError, match="decompression bomb"):
+        fetch.fetch(card, tmp_path / "raw", None)
+    assert kept.is_file()
+    kept.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(FetchError, match="damaged or truncated"):
+        fetch.fetch(card, tmp_path / "raw", None)
+    assert not kept.is_file()
 
 
 # weights

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from qualiclip.bench.captions import missing_images
 from qualiclip.bench.cards.base import CardError, read_card
 from qualiclip.bench.cards.dataset import DatasetCard, Images
 from qualiclip.bench.data import fetch, index, labels
@@ -156,6 +157,8 @@ def test_a_set_without_labels(card, raw):
     with pytest.raises(index.DatasetError, match=r"3 images under .*the card says 4"):
         index.build(four, raw)
     assert len(index.build(four, raw, allow_missing=True)) == 3
+    two = pristine.model_copy(update={"images": Images(root="pics", count=2)})
+    assert len(index.build(two, raw)) == 3 and missing_images(two, index.build(two, raw)) == 0
 
 
 def test_names_that_look_like_numbers_stay_names(card, tmp_path):

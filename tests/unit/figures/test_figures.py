@@ -75,7 +75,7 @@ def test_gmad_without_scores_says_why(workspace):
     write_scores(workspace, "qualiclip", np.arange(40.0))
     write_scores(workspace, "piqe", "its weights are gone")
     drawing = drawn("gmad", workspace, methods=["qualiclip", "piqe"])
-    assert "its weights are gone" in drawing.data["not_run"][0]
+    assert "its weights are gone" in drawing.data["not_drawn"][0]
     assert "its weights are gone" in drawing.figure.texts[0].get_text().replace("\n", " ")
 
 
