@@ -1,10 +1,24 @@
-"""Sentences that tables, figures and the report share: what the labels of a set are, and what is missing of it."""
+"""Words that tables, figures and the report share: names of degradations, what labels are, what is missing of a set."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from qualiclip.bench.cards.dataset import DatasetCard
+
+SPELLINGS = {"jpeg": "JPEG", "jpeg2000": "JPEG 2000", "hsv": "HSV", "ycbcr": "YCbCr", "lab": "Lab"}
+SPELLINGS |= {"non": "non-eccentricity", "eccentricity": ""}
+
+
+def type_title(name: str) -> str:
+    """The name of a degradation type as it is printed."""
+    words = [SPELLINGS.get(w, w) for w in name.split("_")]
+    return " ".join(w for w in words if w)
+
+
+def group_title(name: str) -> str:
+    """The name of a group of degradation types as it is printed."""
+    return name.replace("_", " and ")
 
 
 def labels_note(datasets: list[DatasetCard]) -> list[str]:

@@ -78,6 +78,11 @@ class Paths:
         """Markdown; .csv, .tex and .json lie beside it."""
         return self.root / "tables" / f"{table}.md"
 
+    @property
+    def latex_index(self) -> Path:
+        """A LaTeX file that includes all tables."""
+        return self.root / "tables" / "index.tex"
+
     def figure(self, figure: str) -> Path:
         """PNG; .pdf and .csv lie beside it."""
         return self.root / "figures" / f"{figure}.png"

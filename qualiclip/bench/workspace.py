@@ -105,13 +105,14 @@ class Workspace:
         return self.all_datasets[self.config.gmad_set]
 
     def tables(self) -> list[TableCard]:
-        """Tables of this run."""
-        return [t for t in self.all_tables.values() if self.config.scale in t.scales]
+        """Tables of this run, the most important first."""
+        chosen = [t for t in self.all_tables.values() if self.config.scale in t.scales]
+        return sorted(chosen, key=lambda t: t.order)
 
     def figures(self) -> list[FigureCard]:
-        """Figures of this run: those whose methods it has."""
+        """Figures of this run: those whose methods it has, the most important first."""
         here = {m.name for m in self.methods()}
-        return [f for f in self.all_figures.values() if here.issuperset(f.methods)]
+        return sorted((f for f in self.all_figures.values() if here.issuperset(f.methods)), key=lambda f: f.order)
 
     def figures_left_out(self) -> dict[str, str]:
         """Title of each other figure -> why it is not drawn."""
@@ -147,6 +148,11 @@ class Workspace:
         """Every method and dataset whose correlation some table shows, sorted by name."""
         pairs = {(m.name, d.name): (m, d) for t in self.tables() for m, d in self.table_pairs(t)}
         return [pairs[key] for key in sorted(pairs)]
+
+    def short_names(self) -> dict[str, str]:
+        """Title of a method or dataset -> its name where room is scarce, for those that have one."""
+        cards = [*self.all_methods.values(), *self.all_datasets.values()]
+        return {c.title: c.short for c in cards if c.short}
 
     # What finished outputs say of how they were made.
 

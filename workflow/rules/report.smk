@@ -2,7 +2,7 @@
 
 
 rule report:
-    """Build the self-contained report."""
+    """Build the self-contained report, and the LaTeX file that includes all tables."""
     input:
         [paths.table(t.name) for t in workspace.tables()],
         [paths.figure(f.name) for f in workspace.figures()],
@@ -10,7 +10,8 @@ rule report:
         code=sources("qualiclip.bench.report.page"),
         template="qualiclip/bench/report/report.html.jinja",
     output:
-        paths.report,
+        page=paths.report,
+        latex=paths.latex_index,
     log:
         paths.log("report"),
     localrule: True
@@ -20,4 +21,4 @@ rule report:
         config=CONFIG_ARGS,
         digest=digest([m.model_dump() for m in workspace.methods()]),
     shell:
-        "{PYTHON} -m qualiclip.bench.report.page --config {params.config} --out {output} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.report.page --config {params.config} --out {output.page} 2>&1 | tee {log}"

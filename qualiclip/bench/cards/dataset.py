@@ -182,6 +182,7 @@ class TrainingList(Strict):
 class DatasetCard(Card):
     """A dataset: its release, labels, images and splits."""
 
+    short: str | None = Field(None, description="name where room is scarce: in LaTeX and in figures; null: the title")
     family: DatasetFamily = Field(description="tables select datasets by it")
     scales: list[str] = Field(["mini", "scratch", "paper"], description="scales that use it by default")
     files: list[Download] = Field([], description="source: its release")

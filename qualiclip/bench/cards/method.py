@@ -47,6 +47,7 @@ class MethodCard(Card):
 
     renamed: ClassVar = {"labels": "reads_labels", "features": "features_of", "reported_as": "aliases"}
 
+    short: str | None = Field(None, description="name where room is scarce: in LaTeX and in figures; null: the title")
     family: MethodFamily = Field(description="tables select methods by it")
     scales: list[str] = Field(["mini", "scratch", "paper"], description="scales that run it by default")
     higher_better: bool = Field(description="false where a lower score means better quality")

@@ -30,6 +30,7 @@ class TableCard(Card):
     renamed: ClassVar = {"pairs": "training_sets", "empty": "empty_note"}
 
     scales: list[str] = Field(["mini", "scratch", "paper"], description="scales that make it")
+    order: int = Field(50, description="its place in the report: the smallest number first")
     kind: str = Field("correlations", description="a module of qualiclip/bench/tables, see tables/kinds.py")
     caption: str = Field(description="printed below the title")
     rows: Select | None = Field(None, description="methods")

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page with every table and figure.
+"""The report: one self-contained HTML page with every table and figure, and a LaTeX file that includes all tables.
 
 `python -m qualiclip.bench.report.page --config ... --out results/mini/report.html`
 """
@@ -15,6 +15,7 @@ from qualiclip.bench import job, provenance
 from qualiclip.bench.absence import reason_of
 from qualiclip.bench.cards.scale import add_config_argument, config_of
 from qualiclip.bench.report import sections
+from qualiclip.bench.tables import latex
 from qualiclip.bench.tables.results import read_results
 from qualiclip.bench.workspace import Workspace
 from qualiclip.io import read_json, write_text
@@ -85,7 +86,10 @@ def main() -> None:
     parser = job.parser("Build the report of a finished run.", "--out")
     add_config_argument(parser)
     args = parser.parse_args()
-    write_text(args.out, render(Workspace(config_of(args))))
+    workspace = Workspace(config_of(args))
+    tables = {c.name: read_json(workspace.paths.table(c.name).with_suffix(".json")) for c in workspace.tables()}
+    write_text(workspace.paths.latex_index, latex.index({name: t["protocol"] for name, t in tables.items()}))
+    write_text(args.out, render(workspace))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.formats import OFFICIAL, WHOLE, oriented, read_index, split_columns, test_parts
 from qualiclip.bench.metrics.correlate import LIMITS
 from qualiclip.bench.metrics.significance import not_worse
-from qualiclip.bench.tables.notes import LEAKED, RAW, table_notes
+from qualiclip.bench.tables.notes import LEAKED, PROTOCOL, RAW, table_notes
 from qualiclip.bench.tables.overlap import overlap
 from qualiclip.bench.tables.reported import reported_block
 from qualiclip.bench.tables.results import Result, read_results, statistic_of
@@ -134,6 +134,7 @@ def _schedule(m: MethodCard, workspace: Workspace) -> str:
 def _add(table: Table, column: Column, methods: list[str], marks: dict[str, str], index: pd.DataFrame) -> None:
     """Append a column to the table: cells, flags, marks, and the additional columns of the CSV."""
     table.values[column.title] = column.cells(methods)
+    table.headers[column.title] = (column.dataset.title, METRICS[column.metric])
     table.flags |= {(row, column.title): flag for row, flag in column.flags(methods, index).items()}
     table.marks |= {(methods.index(m), column.title): mark for m, mark in marks.items()}
     for name, values in column.extra(methods).items():
@@ -156,6 +157,7 @@ def build(card: TableCard, workspace: Workspace) -> Table:
     # the first columns
     table = Table(card.title, card.caption, pd.DataFrame({"Method": [m.title for m in methods]}))
     table.values["Family"] = [m.family for m in methods]
+    table.row_group = "Family"
     if card.schedule:
         table.values["Training"] = [_schedule(m, workspace) for m in methods]
     # one column per dataset and metric
@@ -163,12 +165,15 @@ def build(card: TableCard, workspace: Workspace) -> Table:
         of_set = {r.method.name: r for r in every if r.dataset.name == d.name}
         for metric in [*card.metrics, *(["srcc_within_group"] if card.within_group and d.labels.group else [])]:
             if d.name in absent:
-                table.values[f"{d.title} {METRICS[metric]}"] = [NOT_HERE if m.name in of_set else "" for m in methods]
+                title = f"{d.title} {METRICS[metric]}"
+                table.values[title] = [NOT_HERE if m.name in of_set else "" for m in methods]
+                table.headers[title] = (d.title, METRICS[metric])
                 continue
             column = Column(d, metric, statistics[d.name], of_set)
             marks = column.marks(indexes[d.name], leaks_compete=card.training_sets == "only")
             _add(table, column, [m.name for m in methods], marks, indexes[d.name])
     # notes, and the block of reported values
+    table.protocol = PROTOCOL if results else ""
     table.notes = [*absent.values(), *labels_note(datasets), *table_notes(card, results, datasets, indexes, statistics)]
     if card.reported and results:
         block, counts = reported_block(card, workspace, results, statistics, indexes, METRICS)

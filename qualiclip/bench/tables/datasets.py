@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 from qualiclip.bench.absence import NOT_HERE, NotHere
 from qualiclip.bench.captions import labels_note, missing_images, missing_note
+from qualiclip.bench.cards.base import DatasetFamily
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.formats import read_index, split_columns
 from qualiclip.bench.tables.table import Table
 from qualiclip.bench.workspace import Workspace
 
-COLUMNS = ("Dataset", "Family", "Images", "Missing", "Pixels", "Labels", "Lowest", "Highest", "Better", "Splits")
+COLUMNS = ("Dataset", "Family", "Images", "Missing", "Pixels", "Labels", "Label range", "Better", "Splits")
 SPLITS = {"seeded": "seeded", "files": "published", "column": "official"}  # `use` of a card -> in words
 
 
@@ -37,11 +38,17 @@ def _splits(d: DatasetCard, index: pd.DataFrame) -> str:
     return f"{len(columns)} {SPLITS[d.splits.use]}{by}: {parts}"
 
 
+def _range(d: DatasetCard, index: pd.DataFrame) -> str:
+    """The range of the labels that the card states, or else that of the labels."""
+    found = (index["mos"].min(), index["mos"].max())
+    return " to ".join(f"{b if a is None else a:.3g}" for a, b in zip(d.labels.range, found, strict=True))
+
+
 def build(card: TableCard, workspace: Workspace) -> Table:
     """One row per dataset."""
     rows: list[dict[str, Any]] = []
     incomplete = []
-    for d in workspace.datasets():
+    for d in sorted(workspace.datasets(), key=lambda d: get_args(DatasetFamily).index(d.family)):
         try:
             index = read_index(workspace.paths.index(d.name))
         except NotHere as e:
@@ -58,11 +65,11 @@ def build(card: TableCard, workspace: Workspace) -> Table:
                 "Missing": missing_images(d, index),
                 "Pixels": _pixels(index),
                 "Labels": d.labels.origin if d.labels else "none",
-                "Lowest": float(index["mos"].min()) if d.labels else "",
-                "Highest": float(index["mos"].max()) if d.labels else "",
+                "Label range": _range(d, index) if d.labels else "",
                 "Better": ("higher" if d.labels.higher_better else "lower") if d.labels else "",
                 "Splits": _splits(d, index),
                 "Source": d.citation,
             }
         )
-    return Table(card.title, card.caption, pd.DataFrame(rows), labels_note(workspace.datasets()) + incomplete)
+    notes = labels_note(workspace.datasets()) + incomplete
+    return Table(card.title, card.caption, pd.DataFrame(rows), notes, row_group="Family")

@@ -46,4 +46,6 @@ def build(card: TableCard, workspace: Workspace) -> Table:
             "FLOPs: those of matrix products and convolutions as torch counts them, a multiply-add as two. Three "
             f"significant digits; – where a method has no parameters, or no such operations.{memory}"
         )
-    return Table(card.title, card.caption, table, notes or [card.empty_note], significant=3)
+    notes = notes or [card.empty_note]
+    group = "Family" if measured else None
+    return Table(card.title, card.caption, table, notes, significant=3, row_group=group)

@@ -14,6 +14,12 @@ from qualiclip.bench.tables.overlap import overlap
 from qualiclip.bench.tables.results import STATISTICS, Result
 
 LEAKED, RAW = "†", "‡"
+PROTOCOL = (  # what holds for every table of correlations, said once per document
+    "Correlations are oriented: 1 is perfect agreement with the labels. PLCC: after a four-parameter logistic. SRCC in "
+    "group: the mean over groups of images of one model, reference or scene. Bold: the best and all not significantly "
+    "worse (Meng-Rosenthal-Rubin, Holm-corrected, 5%); underlined: the next. –: undefined (constant scores or too few "
+    "images)."
+)
 
 
 def _incomplete_sets(
@@ -88,18 +94,13 @@ def _unfitted(card: TableCard, results: list[Result], statistics: dict[str, str]
     return []
 
 
-def _protocol(
+def _statistic(
     card: TableCard, results: list[Result], datasets: list[DatasetCard], statistics: dict[str, str]
 ) -> list[str]:
-    """Statistic, direction, number of images, and what the marks mean."""
+    """What the values are taken over, and how many images that is."""
     sizes = {d.title: {r.n(statistics[d.name]) for r in results if r.dataset.name == d.name} - {0} for d in datasets}
-    counts = "; ".join(f"{t} {'/'.join(str(n) for n in sorted(s, reverse=True))}" for t, s in sizes.items() if s)
-    directions = "higher is better" + (", but for RMSE" if "rmse" in card.metrics else "")
-    return [
-        f"Protocol: {STATISTICS[card.statistic]}, signed so that 1 is perfect ({directions}); PLCC after a "
-        f"four-parameter logistic. n: {counts}. Bold: the best and all not significantly worse (Meng-Rosenthal-Rubin, "
-        "Holm-corrected, 5%); underlined: the next. – is undefined (constant scores or too few images)."
-    ]
+    counts = ", ".join(f"{t} {'/'.join(str(n) for n in sorted(s, reverse=True))}" for t, s in sizes.items() if s)
+    return [f"Values: {STATISTICS[card.statistic]}. Images behind a value, n: {counts}."]
 
 
 def table_notes(
@@ -119,5 +120,5 @@ def table_notes(
         *_refused(results),
         *_training(card, results, indexes, statistics),
         *_unfitted(card, results, statistics),
-        *_protocol(card, results, datasets, statistics),
+        *_statistic(card, results, datasets, statistics),
     ]

@@ -1,4 +1,4 @@
-"""A table ready to print: CSV, Markdown, LaTeX, and the cells that the report shows."""
+"""A table ready to print: CSV, Markdown, and the cells that the report shows. As LaTeX: latex.py."""
 
 from __future__ import annotations
 
@@ -10,18 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "^": r"\^{}"}
-LATEX |= {"~": r"\~{}", "{": r"\{", "}": r"\}", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "–": "--", "±": r"$\pm$"}
-MARKS = {  # mark -> how each format shows it
-    "best": {"markdown": "**{}**", "latex": r"\textbf{{{}}}"},
-    "second": {"markdown": "<ins>{}</ins>", "latex": r"\underline{{{}}}"},
-}
+MARKS = {"best": "**{}**", "second": "<ins>{}</ins>"}  # how Markdown shows them
 UNDEFINED = "–"
-
-
-def latex(text: str) -> str:
-    """Text with LaTeX's special characters escaped."""
-    return "".join(LATEX.get(c, c) for c in text)
 
 
 def number_text(value: float, decimals: int = 3) -> str:
@@ -41,7 +31,10 @@ class Table:
     """`values` to print, `extra` columns for the CSV alone, `marks` of cells, `notes` and `blocks` below.
 
     marks: (row position, column) -> "best" or "second". flags: likewise -> symbols that `notes` explain.
-    banner: the first note, emphasised. decimals: of floats; or `significant`, their number of significant digits.
+    banner: the first note, emphasised. protocol: what holds for all tables of its kind, said once per document.
+    headers: column -> the header above it, shared with its neighbours, and its own. row_group: the column whose values
+    part the rows. decimals: of floats; or `significant`, their number of significant digits; formats: of the floats of
+    a column. short: title of a method or dataset -> its name where room is scarce.
     """
 
     title: str
@@ -54,25 +47,30 @@ class Table:
     blocks: list[Table] = field(default_factory=list)
     decimals: int = 3
     significant: int | None = None
+    formats: dict[str, str] = field(default_factory=dict)
     banner: str | None = None
+    protocol: str = ""
+    headers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    row_group: str | None = None
+    short: dict[str, str] = field(default_factory=dict)
 
     def text(self, row: int, column: str) -> str:
         """The text of a cell: a rounded number, or text and counts as they are."""
         value = self.values[column].iloc[row]
         text = str(value)
         if isinstance(value, float):
-            digits = self.significant
+            digits, form = self.significant, self.formats.get(column)
             text = significant_text(value, digits) if digits else number_text(value, self.decimals)
+            text = f"{value:{form}}" if form and math.isfinite(value) else text
         return f"{text}{self.flags.get((row, column), '')}"
 
-    def strings(self, form: str) -> pd.DataFrame:
-        """All cells as `form` ("markdown" or "latex") prints them."""
+    def strings(self) -> pd.DataFrame:
+        """All cells as Markdown prints them."""
 
         def cell(row: int, column: str) -> str:
-            text = self.text(row, column)
-            text = latex(text) if form == "latex" else text.replace("|", r"\|")
+            text = self.text(row, column).replace("|", r"\|")
             mark = self.marks.get((row, column))
-            return MARKS[mark][form].format(text) if mark else text
+            return MARKS[mark].format(text) if mark else text
 
         return pd.DataFrame({c: [cell(i, c) for i in range(len(self.values))] for c in self.values})
 
@@ -83,29 +81,11 @@ class Table:
     def markdown(self, level: int = 2) -> str:
         parts = [f"{'#' * level} {self.title}", self.caption]
         if len(self.values):
-            parts.append(self.strings("markdown").to_markdown(index=False, disable_numparse=True))
+            parts.append(self.strings().to_markdown(index=False, disable_numparse=True))
         parts += [f"**{self.banner}**"] if self.banner else []
-        parts += [*self.notes, *(block.markdown(level + 1).rstrip("\n") for block in self.blocks)]
+        parts += [*self.notes, *([self.protocol] if self.protocol else [])]
+        parts += [*(block.markdown(level + 1).rstrip("\n") for block in self.blocks)]
         return "\n\n".join(parts) + "\n"
-
-    def latex(self) -> str:
-        """booktabs, `tabular` in a `table`; needs \\usepackage{booktabs}."""
-        cells = self.strings("latex")
-        notes = [rf"\par\footnotesize {latex(n)}" for n in [*([self.banner] if self.banner else []), *self.notes]]
-        body = []
-        if len(cells):
-            body = [
-                rf"\begin{{tabular}}{{l{'r' * (cells.shape[1] - 1)}}}",
-                r"\toprule",
-                " & ".join(latex(c) for c in cells) + r" \\",
-                r"\midrule",
-                *(" & ".join(row) + r" \\" for row in cells.itertuples(index=False)),
-                r"\bottomrule",
-                r"\end{tabular}",
-            ]
-        caption = rf"\caption{{{latex(self.title)}. {latex(self.caption)}}}"
-        lines = [r"\begin{table}", r"\centering", caption, *body, *notes, r"\end{table}"]
-        return "\n".join([*lines, *(b.latex() for b in self.blocks)]) + "\n"
 
     def cells(self) -> dict[str, Any]:
         """The table as JSON holds it and the report shows it: rounded text, sort key and mark of every cell."""
@@ -120,6 +100,9 @@ class Table:
             "title": self.title,
             "caption": self.caption,
             "columns": list(self.values),
+            "headers": [list(self.headers.get(c, ("", c))) for c in self.values],
+            "row_group": self.row_group,
+            "protocol": self.protocol,
             "rows": [[cell(i, c) for c in self.values] for i in range(len(self.values))],
             "notes": [*([self.banner] if self.banner else []), *self.notes],
             "blocks": [b.cells() for b in self.blocks],

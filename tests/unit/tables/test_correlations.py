@@ -9,6 +9,7 @@ import pytest
 from qualiclip.bench.formats import read_metrics, read_scores, write_csv
 from qualiclip.bench.metrics.correlate import fit, metrics_of
 from qualiclip.bench.tables.correlations import build
+from qualiclip.bench.tables.latex import latex
 from qualiclip.bench.tables.results import Result, read_results
 from qualiclip.bench.tables.table import Table
 from tests.support.cards import dataset_card, method_card, table_card
@@ -138,7 +139,7 @@ def test_failed_images_are_counted(tmp_path, mos):
 def test_a_table_without_rows_says_why(tmp_path, mos):
     workspace = with_results(tmp_path, [(method_card("a"), mos)], mos, dataset_card(200))
     table = build(card(training_sets="only", empty_note="Nobody was."), workspace)
-    assert table.notes == ["Nobody was."] and "Nobody was." in table.markdown() and "tabular" not in table.latex()
+    assert table.notes == ["Nobody was."] and "Nobody was." in table.markdown() and "tabular}" not in latex(table, "t")
 
 
 def test_a_constant_score_is_a_dash(tmp_path, mos):
