@@ -11,6 +11,17 @@ WEIGHTS = "weights.safetensors"
 TRAIN_RECORD = "train.json"
 
 
+PROMPT_PAIRS: tuple[tuple[str, str], ...] = (
+    ("Good photo.", "Bad photo."),
+    ("Sharp image.", "Blurry image."),
+    ("Sharp edges.", "Blurry edges."),
+    ("High-resolution image.", "Low-resolution image."),
+    ("Noise-free image.", "Noisy image."),
+    ("High-quality image.", "Low-quality image."),
+    ("Good picture.", "Bad picture."),
+)
+
+
 class TrainConfig(BaseModel):
     """One training variant. Defaults are the paper's; those marked * are recalled from memory and unconfirmed."""
 

@@ -10,15 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PROMPT_PAIRS: tuple[tuple[str, str], ...] = (
-    ("Good photo.", "Bad photo."),
-    ("Sharp image.", "Blurry image."),
-    ("Sharp edges.", "Blurry edges."),
-    ("High-resolution image.", "Low-resolution image."),
-    ("Noise-free image.", "Noisy image."),
-    ("High-quality image.", "Low-quality image."),
-    ("Good picture.", "Bad picture."),
-)
+from qualiclip.config import PROMPT_PAIRS
 
 
 @torch.no_grad()

@@ -84,8 +84,12 @@ class Paths:
         return self.root / "tables" / "index.tex"
 
     def figure(self, figure: str) -> Path:
-        """PNG; .pdf and .csv lie beside it."""
+        """PNG; .pdf, .tex and .csv lie beside it."""
         return self.root / "figures" / f"{figure}.png"
+
+    def figure_column(self, figure: str) -> Path:
+        """The PDF for one column of a page."""
+        return self.root / "figures" / f"{figure}_column.pdf"
 
     @property
     def report(self) -> Path:

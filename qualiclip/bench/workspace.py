@@ -151,8 +151,8 @@ class Workspace:
 
     def short_names(self) -> dict[str, str]:
         """Title of a method or dataset -> its name where room is scarce, for those that have one."""
-        cards = [*self.all_methods.values(), *self.all_datasets.values()]
-        return {c.title: c.short for c in cards if c.short}
+        methods = {m.title: m.short for m in self.all_methods.values() if m.short}
+        return methods | {d.title: d.short for d in self.all_datasets.values() if d.short}
 
     # What finished outputs say of how they were made.
 

@@ -24,6 +24,7 @@ GRAMMAR = {
     "metrics": "results/mini/metrics/{method}/{dataset}.csv",
     "table": "results/mini/tables/{table}.md",
     "figure": "results/mini/figures/{figure}.png",
+    "figure_column": "results/mini/figures/{figure}_column.pdf",
     "intensity": "results/mini/intensity/{method}.csv",
     "degradations": "results/mini/degradations/{dataset}.npz",
     "explain": "results/mini/explain/{method}.npz",
@@ -39,6 +40,7 @@ def test_the_grammar_is_complete():
     assert methods == set(GRAMMAR)
     properties = {name: str(getattr(PATHS, name)) for name, p in vars(Paths).items() if isinstance(p, property)}
     files = {"report": "results/mini/report.html", "released_weights": "results/mini/released_weights.json"}
+    files |= {"latex_index": "results/mini/tables/index.tex"}
     assert properties == files
 
 

@@ -19,13 +19,14 @@ def figure_digest(wildcards):
 
 
 rule figure:
-    """Draw one figure as PNG and PDF, with its numbers as CSV."""
+    """Draw one figure as PNG and as PDF in two widths, with its numbers as CSV."""
     input:
         figure_inputs,
         code=figure_code,
     output:
         png=paths.figure("{figure}"),
-        others=[paths.figure("{figure}").with_suffix(s) for s in (".pdf", ".csv")],
+        column=paths.figure_column("{figure}"),
+        others=[paths.figure("{figure}").with_suffix(s) for s in (".pdf", ".tex", ".csv")],
         provenance=sidecar(paths.figure("{figure}")),
     log:
         paths.log("figures/{figure}"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.figure import FigureCard
 from qualiclip.bench.figures.style import Drawing, degradation_grid, read_degradations
@@ -15,4 +17,4 @@ def draw(card: FigureCard, workspace: Workspace) -> Drawing:
     rows = measured[measured["group"] == card.group]
     if rows.empty:
         raise CardError(f"{card.path}: group: none of {', '.join(measured['group'].unique())}")
-    return Drawing(degradation_grid(paths, photos, list(rows["type"].unique()), measured), rows)
+    return Drawing(partial(degradation_grid, paths, photos, list(rows["type"].unique()), measured), rows)

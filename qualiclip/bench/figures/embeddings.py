@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
+from qualiclip.bench.captions import group_title
 from qualiclip.bench.cards.figure import FigureCard
-from qualiclip.bench.figures.style import COLORS, MARKERS, Drawing, bare
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.figures.style import COLORS, MARKERS, TEXT, Drawing, bare
 from qualiclip.bench.workspace import Workspace
+
+LEVELS = plt.get_cmap("viridis_r")(np.linspace(0.2, 1, 5))  # light to dark: levels 1 to 5
 
 
 def draw(card: FigureCard, workspace: Workspace) -> Drawing:
-    """One row per method: the same points coloured by group and by level; the CSV holds the points."""
+    """The CSV holds the points."""
     methods = workspace.figure_methods(card)
-    fig, axes = plt.subplots(len(methods), 2, figsize=(7.1, 3.3 * len(methods)), squeeze=False, layout="constrained")
     tables = []
-    for m, (by_group, by_level) in zip(methods, axes, strict=True):
+    for m in methods:
         view = dict(np.load(workspace.paths.explain(m.name)))
         n = len(view["features"])
         at = TSNE(perplexity=min(30.0, (n - 1) / 3), init="pca", random_state=0).fit_transform(view["features"])
         points = pd.DataFrame({"method": m.name, "x": at[:, 0], "y": at[:, 1]})
-        points = points.assign(type=view["type"], group=view["group"], level=view["level"])
-        tables.append(points)
-        untouched = points[points["level"] == 0]
-        for i, (group, p) in enumerate(points[points["level"] > 0].groupby("group", sort=False)):
-            style = {"color": COLORS[i], "marker": MARKERS[i], "s": 9, "linewidths": 0, "alpha": 0.8}
-            by_group.scatter(p["x"], p["y"], label=group.replace("_", " and "), **style)
-        by_group.scatter(
-            untouched["x"], untouched["y"], marker="*", s=60, facecolor="white", edgecolor="black", label="untouched"
-        )
-        dots = by_level.scatter(points["x"], points["y"], c=points["level"], cmap="viridis_r", s=9, linewidths=0)
-        fig.colorbar(dots, ax=by_level, label="level", ticks=range(6))
-        by_group.set_title(f"{m.title}: by group", fontsize=8)
-        by_level.set_title("by level", fontsize=8)
+        tables.append(points.assign(type=view["type"], group=view["group"], level=view["level"]))
+    points = pd.concat(tables, ignore_index=True)
+    photos = int((tables[0]["level"] == 0).sum())
+    notes = [f"n = {photos} photos, each under all types of degradation at five levels."]
+    return Drawing(partial(_paint, methods, points), points, notes)
+
+
+def _untouched(ax: Axes, points: pd.DataFrame) -> None:
+    at = points[points["level"] == 0]
+    ax.scatter(at["x"], at["y"], marker="*", s=45, facecolor="white", edgecolor="black", zorder=3, label="untouched")
+
+
+def _paint(methods: list[MethodCard], points: pd.DataFrame, width: float) -> Figure:
+    """One row per method: the same points by group, and by level."""
+    size = (width, (0.42 if width == TEXT else 0.5) * width * len(methods) + (0.7 if width == TEXT else 1.4))
+    fig, axes = plt.subplots(len(methods), 2, figsize=size, squeeze=False, layout="constrained")
+    area = 10 if width == TEXT else 5
+    for m, (by_group, by_level) in zip(methods, axes, strict=True):
+        mine = points[points["method"] == m.name]
+        for i, (group, p) in enumerate(mine[mine["level"] > 0].groupby("group", sort=False)):
+            style = {"color": COLORS[i], "marker": MARKERS[i], "s": area, "linewidths": 0}
+            by_group.scatter(p["x"], p["y"], label=group_title(group), **style)
+        for level, color in enumerate(LEVELS, start=1):
+            p = mine[mine["level"] == level]
+            by_level.scatter(p["x"], p["y"], color=[color], s=area, linewidths=0, label=f"level {level}")
         for ax in (by_group, by_level):
+            _untouched(ax, mine)
             bare(ax)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=7)
-    return Drawing(fig, pd.concat(tables, ignore_index=True))
+        by_group.set_ylabel(m.short or m.title)
+    # one legend for either column
+    columns = 2 if width == TEXT else 1
+    for ax, place in ((axes[0, 0], "outside upper left"), (axes[0, 1], "outside upper right")):
+        legend = fig.legend(*ax.get_legend_handles_labels(), loc=place, ncols=columns, markerscale=2)
+        legend.set_in_layout(ax is axes[0, 0])  # room for the higher of the two
+    return fig

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import importlib
 import json
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.scale import load_config
 from qualiclip.bench.figures import draw, kinds
-from qualiclip.bench.figures.style import Drawing
+from qualiclip.bench.figures.style import COLUMN, HEIGHT, POINTS, TEXT, Drawing
 from qualiclip.bench.formats import refused_scores, write_csv
 from qualiclip.bench.measure import degradations
 from qualiclip.bench.workspace import Workspace
@@ -28,10 +32,39 @@ def workspace(tmp_path, at_root) -> Workspace:
     return Workspace(load_config({"results": str(tmp_path), "data": str(tmp_path / "raw")}))
 
 
+@pytest.fixture(autouse=True)
+def _closed():
+    """No figure stays open."""
+    yield
+    plt.close("all")
+
+
+def words(figure: Figure) -> list[Text]:
+    """All words of a figure that are drawn."""
+    return [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
+
+
+def collisions(figure: Figure) -> list[tuple[str, str]]:
+    """Words that lie on other words."""
+    renderer = figure.canvas.get_renderer()
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in words(figure)]
+    overlap = [(a, b, Bbox.intersection(x, y)) for (a, x), (b, y) in combinations(boxes, 2)]
+    return [(a, b) for a, b, common in overlap if common and min(common.width, common.height) > 2]
+
+
 def drawn(kind: str, workspace: Workspace, **keys) -> Drawing:
-    """The figure of a card, closed."""
+    """The figure of a card, in both widths: no taller than a page, all words in 8 pt, none on another, none outside."""
     drawing = draw.draw(figure_card(kind, **keys), workspace)
-    plt.close(drawing.figure)
+    for width in (COLUMN, TEXT):
+        figure = drawing.paint(width)
+        figure.draw_without_rendering()
+        assert figure.get_figwidth() <= width + 1e-6 and figure.get_figheight() <= HEIGHT + 1e-6
+        assert {t.get_fontsize() for t in words(figure)} <= {POINTS}
+        assert not collisions(figure)
+        used = figure.get_tightbbox()  # inches
+        assert used.x0 > -0.03 and used.y0 > -0.03
+        assert used.x1 < figure.get_figwidth() + 0.03 and used.y1 < figure.get_figheight() + 0.03
+    drawing.figure = figure
     return drawing
 
 
@@ -55,8 +88,8 @@ def test_gmad_shows_pairs_scores_labels_and_what_the_labels_are(workspace, tmp_p
     assert len(drawing.data) == 2 * workspace.config.gmad_levels
     attacked = drawing.data[drawing.data["attacker"] == "piqe"]
     assert (attacked["better_piqe"] < attacked["worse_piqe"]).all(), "the better image has the lower PIQE"
-    draw.write(drawing, tmp_path / "g.png")
-    assert all((tmp_path / f"g{suffix}").stat().st_size > 500 for suffix in (".png", ".pdf", ".csv"))
+    draw.write(drawing, card, tmp_path / "g.png")
+    assert all((tmp_path / f"g{end}").stat().st_size > 300 for end in (".png", ".pdf", "_column.pdf", ".tex", ".csv"))
     notes = " ".join(drawing.notes)
     assert "no human opinions" in notes and workspace.config.banner in notes
     paths = workspace.paths
@@ -66,9 +99,15 @@ def test_gmad_shows_pairs_scores_labels_and_what_the_labels_are(workspace, tmp_p
 
 def test_the_same_data_gives_the_same_files(workspace, tmp_path):
     for name in ("one", "two"):
-        draw.write(draw.draw(figure_card("overview"), workspace), tmp_path / f"{name}.png")
-    for suffix in (".png", ".pdf", ".csv"):
-        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+        card = figure_card("overview")
+        draw.write(draw.draw(card, workspace), card, tmp_path / f"{name}.png")
+    for end in (".png", ".pdf", "_column.pdf", ".csv"):
+        assert (tmp_path / f"one{end}").read_bytes() == (tmp_path / f"two{end}").read_bytes()
+    for end in (".pdf", "_column.pdf"):
+        fonts = (tmp_path / f"one{end}").read_bytes()
+        assert b"/Type3" not in fonts and b"/FontFile2" in fonts, "TrueType fonts, which every press takes"
+    text = (tmp_path / "one.tex").read_text()
+    assert r"\label{fig:one}" in text and "how good a method is" in text, "the banner is in the caption"
 
 
 def test_gmad_without_scores_says_why(workspace):
@@ -93,11 +132,12 @@ def measured(workspace, photos) -> Workspace:
 def test_sheets(measured):
     n_types = 0
     for group in GROUPS:
-        drawing = drawn("degradation_sheet", measured, group=group)
-        n_types += drawing.data["type"].nunique()
-        assert len(drawing.figure.axes) == 6 * drawing.data["type"].nunique()
-        assert len(drawing.data) == N_LEVELS * drawing.data["type"].nunique()
+        data = draw.draw(figure_card("degradation_sheet", group=group), measured).data
+        n_types += data["type"].nunique()
+        assert len(data) == N_LEVELS * data["type"].nunique()
     assert n_types == len(TYPES)
+    drawing = drawn("degradation_sheet", measured, group="sharpness_contrast")
+    assert len(drawing.figure.axes) == 6 * (1 + 3)
     assert set(drawn("degradation_levels", measured).data["group"]) == set(GROUPS)
     with pytest.raises(CardError, match="group: none of blur"):
         drawn("degradation_sheet", measured, group="fog")
@@ -122,8 +162,7 @@ def test_grad_cam_and_embeddings(workspace):
         np.savez(file, **arrays)
     drawing = drawn("gradcam", workspace, methods=["clipiqa", "qualiclip"])
     assert len(drawing.data) == 2 * len(types) and set(drawing.data["type"]) == set(types)
-    titles = [ax.get_title() for ax in drawing.figure.axes]
-    assert sum("no region raises it" in t for t in titles) == 2
+    assert sum(t.get_text() == "no region\nraises it" for t in words(drawing.figure)) == 2
     means = drawing.data[["mean_cam_left", "mean_cam_right"]]
     assert (means[drawing.data["type"] == "pixelate"] == 0).all(axis=None)
     drawing = drawn("embeddings", workspace, methods=["qualiclip"])
@@ -138,6 +177,10 @@ def test_score_against_intensity(workspace):
     drawing = drawn("score_vs_intensity", workspace, methods=["qualiclip"])
     assert len(drawing.data) == 6 * len(GROUPS) and len(drawing.figure.axes[0].lines) == len(GROUPS)
     assert drawing.data.query("intensity == 1")["mean"].tolist() == pytest.approx([-4.5] * len(GROUPS))
+    # two photos whose scores differ by 1: a standard deviation of sqrt(1/2), over sqrt(2) photos
+    assert (
+        drawing.data["sem"].tolist() == pytest.approx([0.5] * len(drawing.data)) and "n = 2 photos" in drawing.notes[-1]
+    )
     assert kinds.inputs(figure_card("score_vs_intensity", methods=["qualiclip"]), workspace) == [file]
 
 
@@ -151,6 +194,7 @@ def test_training_curve(workspace):
     terms = {"consistency": 0.1, "positive": 0.2, "negative": 0.3}
     record([{"step": k + 1, "loss": 0.6, **terms} for k in range(50)])
     drawing = drawn("training", workspace, methods=["qualiclip"])
+    assert "70.0% of the pairs of levels" in drawing.notes[-1]
     clear = [line for line in drawing.figure.axes[0].lines if line.get_label().startswith("$L")]
     assert [line.get_ydata()[-1] for line in clear] == pytest.approx(list(terms.values()))
     assert len(drawing.data) == 50
