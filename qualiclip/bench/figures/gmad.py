@@ -29,8 +29,10 @@ def draw(card: FigureCard, workspace: Workspace) -> Drawing:
     """
     dataset, methods = workspace.gmad_set, workspace.figure_methods(card)
     pairs = compete(workspace.paths, methods, dataset, workspace.config.gmad_levels)
-    direction = "higher" if dataset.labels.higher_better else "lower"
-    notes = [*labels_note([dataset]), f"Images of {dataset.title}; {label_name(dataset)}: {direction} is better."]
+    notes = [*labels_note([dataset]), f"Images of {dataset.title}."]
+    if dataset.labels:
+        direction = "higher" if dataset.labels.higher_better else "lower"
+        notes.append(f"{label_name(dataset)[0].upper()}{label_name(dataset)[1:]}: {direction} is better.")
     root = workspace.config.data / dataset.name
     return Drawing(partial(_paint, pairs, methods, dataset, root, workspace.config.gmad_levels), pairs, notes)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import matplotlib
 from PIL import ImageFont
 
+from qualiclip.bench.absence import NOT_HERE
 from qualiclip.bench.tables.table import UNDEFINED, Table
 
 WIDTH, LINES = 345.0, 44.0  # pt and lines of \small on the smallest usual page, that of article in one column
@@ -38,6 +39,8 @@ TEXT = {  # characters that LaTeX prints otherwise
     **{"≤": r"$\leq$", "σ": r"$\sigma$", "→": r"$\rightarrow$", "’": "'", "“": "``", "”": "''", "·": r"$\cdot$"},
 }
 MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}"}
+ABSENT = {"", UNDEFINED, "not run", NOT_HERE}  # what stands in place of a number
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
 MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
 BREAKS = re.compile(r"(?<=[/_:])(?=\w)|(?<=\.)(?=[A-Za-z])")  # where a long word may be broken
 
@@ -109,7 +112,10 @@ def _column(table: Table, title: str, most: float) -> Column:
     values = table.values[title]
     shortened = [table.short.get(table.text(i, title), table.text(i, title)) for i in range(len(values))]
     numbers = [isinstance(v, Real) and not isinstance(v, bool) for v in values]
-    number = any(numbers) and all(n or v in ("", UNDEFINED, "not run") for n, v in zip(numbers, values, strict=True))
+    number = any(numbers) or any(map(NUMBER.fullmatch, shortened))
+    number &= all(
+        n or v in ABSENT or NUMBER.fullmatch(v) for n, v in zip(numbers, values, strict=True)
+    )
     above, header = table.headers.get(title, ("", title))
     cells = max((width(t) * (1.15 if (i, title) in table.marks else 1) for i, t in enumerate(shortened)), default=0)
     lines = [header] if width(header) <= max(cells, 30) else _halves(header)
