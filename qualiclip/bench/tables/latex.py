@@ -113,9 +113,7 @@ def _column(table: Table, title: str, most: float) -> Column:
     shortened = [table.short.get(table.text(i, title), table.text(i, title)) for i in range(len(values))]
     numbers = [isinstance(v, Real) and not isinstance(v, bool) for v in values]
     number = any(numbers) or any(map(NUMBER.fullmatch, shortened))
-    number &= all(
-        n or v in ABSENT or NUMBER.fullmatch(v) for n, v in zip(numbers, values, strict=True)
-    )
+    number &= all(n or v in ABSENT or NUMBER.fullmatch(v) for n, v in zip(numbers, values, strict=True))
     above, header = table.headers.get(title, ("", title))
     cells = max((width(t) * (1.15 if (i, title) in table.marks else 1) for i, t in enumerate(shortened)), default=0)
     lines = [header] if width(header) <= max(cells, 30) else _halves(header)
