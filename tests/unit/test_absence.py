@@ -13,6 +13,7 @@ import pytest
 
 from qualiclip.bench.absence import NotHere, NotRun, leave_reason, reason_of, require
 from qualiclip.bench.figures import draw
+from qualiclip.bench.figures.style import TEXT
 from qualiclip.bench.formats import read_features, read_index, read_metrics, read_scores
 from qualiclip.bench.measure import photos
 from qualiclip.bench.methods.load import create
@@ -149,9 +150,11 @@ def test_figures_say_why_they_are_not_drawn(workspace, kind, tmp_path):
         methods = ["v"]
     for file in (paths.explain("v"), paths.intensity("a"), paths.degradations("gone"), paths.train_record("encoder")):
         leave_reason(file, GONE)
-    drawing = draw.draw(figure_card(kind, methods=methods), workspace)
-    draw.write(drawing, tmp_path / "f.png")
-    plt.close(drawing.figure)
+    card = figure_card(kind, methods=methods)
+    drawing = draw.draw(card, workspace)
+    draw.write(drawing, card, tmp_path / "f.png")
     assert pd.read_csv(tmp_path / "f.csv")["not_drawn"].tolist() == [GONE]
-    words = " ".join(t.get_text() for t in drawing.figure.texts).replace("\n", " ")
+    figure = drawing.paint(TEXT)
+    plt.close(figure)
+    words = " ".join(t.get_text() for t in figure.texts).replace("\n", " ")
     assert words.startswith(f"Not drawn. {GONE[:40]}") and Path(tmp_path / "f.pdf").is_file()
