@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 WEIGHTS = "weights.safetensors"
 TRAIN_RECORD = "train.json"
 
+# Keys of TrainConfig that say how long and how fast a variant is trained.
+SCHEDULE = ("epochs", "steps", "crop_pairs", "accumulate", "lr", "weight_decay", "warmup", "schedule", "ema_decay")
+
 
 PROMPT_PAIRS: tuple[tuple[str, str], ...] = (
     ("Good photo.", "Bad photo."),
@@ -96,6 +99,10 @@ class TrainConfig(BaseModel):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("set either epochs or steps, the other null")
         return self
+
+    def same_schedule(self, other: TrainConfig) -> bool:
+        """Whether two variants are trained for as long and as fast, so that what else differs makes the difference."""
+        return all(getattr(self, key) == getattr(other, key) for key in SCHEDULE)
 
     @property
     def images(self) -> int:

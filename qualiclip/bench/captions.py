@@ -5,6 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.cards.table import TableCard
+
+FAMILIES = {  # in the order of the rows
+    "opinion-unaware": "opinion-unaware methods",
+    "supervised": "supervised methods",
+    "full-reference": "full-reference metrics",
+    "control": "controls",
+    "ablation": "variants",
+}
 
 SPELLINGS = {"jpeg": "JPEG", "jpeg2000": "JPEG 2000", "hsv": "HSV", "ycbcr": "YCbCr", "lab": "Lab"}
 SPELLINGS |= {"non": "non-eccentricity", "eccentricity": ""}
@@ -28,6 +38,13 @@ def labels_note(datasets: list[DatasetCard]) -> list[str]:
         if d.labels and not d.human:
             titles.setdefault(d.labels.origin, []).append(d.title)
     return [f"Labels of {', '.join(t)}: {origin}, no human opinions." for origin, t in titles.items()]
+
+
+def caption(card: TableCard, methods: list[MethodCard]) -> str:
+    """The caption of a table; {families} in it stands for the families of the methods that are there."""
+    present = [words for family, words in FAMILIES.items() if any(m.family == family for m in methods)]
+    words = " and ".join(filter(None, [", ".join(present[:-1]), *present[-1:]])) or "no methods"
+    return card.caption.replace("{families}", words[0].upper() + words[1:])
 
 
 def label_name(d: DatasetCard) -> str:

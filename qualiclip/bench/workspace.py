@@ -29,7 +29,20 @@ class Workspace:
         self.all_tables = read_cards(TableCard, TABLES)
         self.all_figures = read_cards(FigureCard, FIGURES)
         self._check_config()
+        self._add_repeats()
         self._check_cards()
+
+    def _add_repeats(self) -> None:
+        """Add to cards and variants the trainings of ablations with further seeds, as many as the config asks for."""
+        rows = {m.name: m for t in self.all_tables.values() for m in self.compared(t) if not m.repeat_of}
+        variants = dict(self.config.variants)
+        for m in rows.values():
+            for seed in range(1, self.config.ablation_seeds):
+                name, variant = f"{m.name}-seed{seed}", f"{m.variant}-seed{seed}"
+                variants[variant] = {**variants[m.variant], "seed": self.config.variant(m.variant).seed + seed}
+                facts = {"name": name, "variant": variant, "title": f"{m.title}, seed {seed}", "repeat_of": m.name}
+                self.all_methods[name] = m.model_copy(update=facts | {"family": "ablation", "aliases": []})
+        self.config = self.config.model_copy(update={"variants": variants})
 
     def _check_config(self) -> None:
         """Raises CardError for a name in the config that no card has."""
@@ -54,6 +67,8 @@ class Workspace:
             for name in m.trained_on:
                 if name not in self.all_datasets:
                     raise CardError(f"{m.path}: trained_on: no dataset card {name!r}")
+            if m.repeat_of and m.repeat_of not in self.all_methods:
+                raise CardError(f"{m.path}: repeat_of: no method card {m.repeat_of!r}")
             for name, images in m.trained_on_list.items():
                 if images not in self.all_datasets[name].training_lists and not images.startswith("split_"):
                     raise CardError(f"{m.path}: trained_on_list: {self.all_datasets[name].path} has no list {images!r}")
@@ -77,7 +92,8 @@ class Workspace:
     def methods(self) -> list[MethodCard]:
         """Methods of this run, likewise. A variant that the scale does not train is left out."""
         cards, wanted = self.all_methods.values(), self.config.methods
-        chosen = [m for m in cards if (m.name in wanted if wanted is not None else self.config.scale in m.scales)]
+        named = [m for m in cards if wanted is not None and {m.name, m.repeat_of} & set(wanted)]
+        chosen = named if wanted is not None else [m for m in cards if self.config.scale in m.scales]
         return [m for m in chosen if self.variant_of(m) is None or self.variant_of(m) in self.config.variants]
 
     def variant_of(self, m: MethodCard) -> str | None:
@@ -134,6 +150,20 @@ class Workspace:
     def table_methods(self, t: TableCard) -> list[MethodCard]:
         """Methods that a table shows; none for a table without rows of methods."""
         return [m for m in self.methods() if t.rows and t.rows.matches(m)]
+
+    def full_model(self, t: TableCard) -> MethodCard | None:
+        """What the rows of an ablation are compared with; None where the run lacks it."""
+        here = {m.name: m for m in self.table_methods(t)}
+        return next((here[name] for name in t.full_model if name in here), None)
+
+    def compared(self, t: TableCard) -> list[MethodCard]:
+        """The full model of an ablation and the rows that were trained on its schedule, in the order of the card."""
+        full, order = self.full_model(t), t.rows.names if t.rows and t.rows.names else []
+        if not full or not full.variant:
+            return []
+        train = self.config.variant(full.variant)
+        rows = [m for m in self.table_methods(t) if m.variant and train.same_schedule(self.config.variant(m.variant))]
+        return sorted(rows, key=lambda m: (m != full, order.index(m.repeat_of or m.name)))
 
     def table_pairs(self, t: TableCard) -> list[Pair]:
         """Every method and dataset whose correlation a table shows: none unless it selects rows and columns."""

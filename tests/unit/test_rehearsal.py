@@ -68,7 +68,7 @@ def test_the_config_is_the_papers_but_for_sizes(prepared):
         assert {small.config.variant(v).total_steps(N) for v in small.variants()} == {0, 1}
         assert "numbers mean nothing" in small.config.banner
     with chdir(ROOT):
-        whole = Workspace(load_config({"scale": "paper"}))
+        whole = Workspace(load_config({"scale": "paper", "ablation_seeds": sizes["ablation_seeds"]}))
     assert small.variants() == whole.variants() and whole.config.banner is None
     assert [m.name for m in small.methods()] == [m.name for m in whole.methods()]
 

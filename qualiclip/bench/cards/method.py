@@ -74,6 +74,9 @@ class MethodCard(Card):
         None, description="source: a CSV beside the card (image, score), {dataset} in its name; or published scores"
     )
     rule: bool = Field(False, description="source: the Snakemake rule in <name>.smk beside the card writes the scores")
+    repeat_of: str | None = Field(
+        None, description="a method whose training it repeats with another seed; an ablation prints both in one row"
+    )
     not_run: str | None = Field(None, description="in place of a source: why it cannot be run")
     arguments: dict[str, Any] = Field({}, description="keyword arguments of the module's class")
     fit: bool = Field(False, description="the class has fit(files, out, device), run once on pristine photos")

@@ -39,6 +39,7 @@ class ScaleConfig(Strict):
     gpus_per_training: int = Field(1, ge=1, description="GPUs that a training run shares, by torchrun")
     train: dict[str, Any] = Field(description="TrainConfig of every variant")
     variants: dict[str, dict[str, Any]] = Field(description="what each variant changes in it")
+    ablation_seeds: int = Field(1, ge=1, description="trainings of each row of an ablation, which differ in the seed")
     data: Path = Field(Path("datasets/raw"), description="folder of the raw datasets")
     results: Path = Field(Path("results"), description="folder of the results")
     mirror: Path | None = Field(None, description="folder of local files used in place of the network")

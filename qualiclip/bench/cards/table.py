@@ -21,7 +21,9 @@ class Select(Strict):
 
     def matches(self, card: DatasetCard | MethodCard) -> bool:
         """Whether the card is selected."""
-        return card.name in (self.names or []) or card.family in (self.family or [])
+        names = self.names or []
+        repeated = isinstance(card, MethodCard) and card.repeat_of in names
+        return card.name in names or repeated or card.family in (self.family or [])
 
 
 class TableCard(Card):
@@ -32,7 +34,7 @@ class TableCard(Card):
     scales: list[str] = Field(["mini", "scratch", "paper"], description="scales that make it")
     order: int = Field(50, description="its place in the report: the smallest number first")
     kind: str = Field("correlations", description="a module of qualiclip/bench/tables, see tables/kinds.py")
-    caption: str = Field(description="printed below the title")
+    caption: str = Field(description="printed below the title; {families}: the families of the methods that are there")
     rows: Select | None = Field(None, description="methods")
     columns: Select | None = Field(None, description="datasets")
     training_sets: Literal["include", "only", "exclude"] = Field(
@@ -44,7 +46,9 @@ class TableCard(Card):
         "whole", description="whole set, median over the ten test parts, or the official test part"
     )
     within_group: bool = Field(False, description="also the mean SRCC within the groups of a set")
-    schedule: bool = Field(False, description="also how long each variant was trained")
+    full_model: list[str] = Field(
+        [], description="ablation: what its rows are compared with; the first of these methods that the run has"
+    )
     reported: bool = Field(False, description="also our values beside those of workflow/reported")
     remarks: dict[str, str] = Field(
         {}, description="'method/dataset', by card or reported name, or 'method': why a value is off, printed beside it"
@@ -55,6 +59,8 @@ class TableCard(Card):
     def _selects(self) -> TableCard:
         if self.kind == "correlations" and not (self.rows and self.columns):
             raise ValueError("a table of correlations needs rows and columns")
+        if self.kind == "ablation" and not (self.rows and self.columns and self.full_model):
+            raise ValueError("a table of an ablation needs rows, columns and full_model")
         if self.kind == "efficiency" and not self.rows:
             raise ValueError("a table of efficiency needs rows")
         return self

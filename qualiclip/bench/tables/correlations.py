@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from qualiclip.bench.absence import NOT_HERE, NOT_RUN
-from qualiclip.bench.captions import labels_note
+from qualiclip.bench.captions import caption, labels_note
 from qualiclip.bench.cards.base import MethodFamily
 from qualiclip.bench.cards.dataset import DatasetCard
-from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.formats import OFFICIAL, WHOLE, oriented, read_index, split_columns, test_parts
 from qualiclip.bench.metrics.correlate import LIMITS
@@ -123,14 +122,6 @@ class Column:
         return extra
 
 
-def _schedule(m: MethodCard, workspace: Workspace) -> str:
-    """How long the variant of a method was trained."""
-    if not m.variant:
-        return "–"
-    train = workspace.config.variant(m.variant)
-    return f"{train.steps} steps" if train.steps is not None else f"{train.epochs:g} epochs"
-
-
 def _add(table: Table, column: Column, methods: list[str], marks: dict[str, str], index: pd.DataFrame) -> None:
     """Append a column to the table: cells, flags, marks, and the additional columns of the CSV."""
     table.values[column.title] = column.cells(methods)
@@ -155,11 +146,9 @@ def build(card: TableCard, workspace: Workspace) -> Table:
     indexes = {d.name: read_index(workspace.paths.index(d.name)) for d in datasets}
     statistics = {name: statistic_of(index, card.statistic) for name, index in indexes.items()}
     # the first columns
-    table = Table(card.title, card.caption, pd.DataFrame({"Method": [m.title for m in methods]}))
+    table = Table(card.title, caption(card, methods), pd.DataFrame({"Method": [m.title for m in methods]}))
     table.values["Family"] = [m.family for m in methods]
     table.row_group = "Family"
-    if card.schedule:
-        table.values["Training"] = [_schedule(m, workspace) for m in methods]
     # one column per dataset and metric
     for d in shown:
         of_set = {r.method.name: r for r in every if r.dataset.name == d.name}

@@ -32,6 +32,7 @@ def _correlations(card: TableCard, workspace: Workspace) -> list[Path]:
 
 KINDS: dict[str, Callable[[TableCard, Workspace], list[Path]]] = {
     "correlations": _correlations,
+    "ablation": _correlations,
     "datasets": lambda card, w: [w.paths.index(d.name) for d in w.table_datasets(card)],
     "degradations": lambda card, w: [w.paths.degradations(w.figure_set.name).with_suffix(".csv")],
     "released_weights": lambda card, w: [w.paths.released_weights],

@@ -160,13 +160,6 @@ def test_test_parts_without_a_value_are_counted(tmp_path, mos):
     assert "COLLAPSED is undefined (constant) on 1 test parts of My set." in notes
 
 
-def test_how_long_variants_were_trained_is_shown_where_it_is_asked_for(tmp_path, mos):
-    scored = [(method_card("a", variant="short"), mos), (method_card("b", variant="seed0"), mos)]
-    workspace = with_results(tmp_path, [*scored, (method_card("c"), mos)], mos, dataset_card(200))
-    table = build(card(schedule=True), workspace)
-    assert table.values["Training"].tolist() == ["5 steps", "10 epochs", "–"]
-
-
 def test_a_result_has_limits_and_scores(tmp_path, mos):
     lower = method_card("a", higher_better=False)
     workspace = with_results(tmp_path, [(lower, -noisy(mos, 0.3))], mos, dataset_card(200))

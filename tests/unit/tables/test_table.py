@@ -81,7 +81,7 @@ def test_a_job_writes_four_files(table, tmp_path):
 def test_every_kind_is_a_module_with_build():
     for kind in kinds.KINDS:
         rows = {"names": []}
-        module = kinds.module(table_card(kind=kind, rows=rows))
+        module = kinds.module(table_card(kind=kind, rows=rows, full_model=["x"]))
         assert module == f"qualiclip.bench.tables.{kind}" and callable(importlib.import_module(module).build)
 
 
