@@ -226,6 +226,8 @@ def test_published_values_of_the_repository(at_root):
         ("musiq", "clive", "0.7889"),
         ("tres", "clive", "0.7771"),
         ("nima", "clive", "0.5071"),
+        ("precomputed-psnr", "kadid10k", "0.676"),
+        ("precomputed-ssim", "tid2013", "0.637 to 0.720"),
     ],
 )
 def test_cards_answer_to_what_is_reported_of_them(at_root, method, dataset_name, text):
