@@ -38,8 +38,9 @@ def _rows(card: TableCard, workspace: Workspace) -> tuple[list[MethodCard], list
 
 def _caption(card: TableCard, compared: list[MethodCard], workspace: Workspace) -> str:
     """The card's caption, and what is there to see."""
-    changes = "; ".join(m.title for m in compared[1:]) or "no variant"
-    return f"{card.caption} Here: {changes}; {_schedule(compared[0], workspace)} each."
+    if len(compared) == 1:
+        return f"{card.caption} {card.empty_note}"
+    return f"{card.caption} Here: {'; '.join(m.title for m in compared[1:])}; {_schedule(compared[0], workspace)} each."
 
 
 def build(card: TableCard, workspace: Workspace) -> Table:

@@ -60,6 +60,9 @@ def test_seeds_are_one_row_with_their_spread(tmp_path, mos):
 def test_without_variants_the_note_says_so(tmp_path, mos):
     workspace = with_results(tmp_path, methods(mos)[1:2], mos, dataset_card(200))
     assert build(card(empty_note="None here."), workspace).notes == ["None here."]
+    workspace = with_results(tmp_path, methods(mos)[:2], mos, dataset_card(200))
+    table = build(card(empty_note="None here."), workspace)
+    assert table.caption == "Losses. None here." and table.values["Method"].tolist() == ["UNTRAINED", "MAIN"]
 
 
 def test_the_config_repeats_the_rows_of_an_ablation_with_other_seeds(at_root, tmp_path):
