@@ -57,7 +57,8 @@ def build(card: TableCard, workspace: Workspace) -> Table:
     # the first columns
     methods = [*references, *compared]
     table = Table(card.title, _caption(card, compared, workspace), pd.DataFrame({"Method": [m.title for m in methods]}))
-    table.values["Family"] = [REFERENCE] * len(references) + [COMPARED] * len(compared)
+    table.values["Role"] = [REFERENCE] * len(references) + [COMPARED] * len(compared)
+    table.row_group = "Role"
     table.values["Training"] = [_schedule(m, workspace) for m in methods]
     # values and differences
     datasets = [d for d in workspace.table_datasets(card) if any(r.dataset.name == d.name for r in results)]
@@ -67,8 +68,9 @@ def build(card: TableCard, workspace: Workspace) -> Table:
         of_set = [r for r in results if r.dataset.name == d.name]
         sizes.append(f"{d.title} {max(r.n(statistic) for r in of_set)}, {STATISTICS[statistic]}")
         for metric in card.metrics:
-            seeds = {m.name: _values(of_set, m, metric, statistic) for m in methods}
-            _add(table, f"{d.title} {METRICS[metric]}", seeds, compared, methods)
+            title = f"{d.title} {METRICS[metric]}"
+            table.headers |= {title: (d.title, METRICS[metric]), f"{title} change": (d.title, "change")}
+            _add(table, title, {m.name: _values(of_set, m, metric, statistic) for m in methods}, compared, methods)
     table.notes = [*absent, *labels_note(datasets), *_notes(results, compared, sizes)]
     return table
 

@@ -25,6 +25,7 @@ from qualiclip.bench.tables.table import UNDEFINED, Table
 WIDTH, LINES = 345.0, 44.0  # pt and lines of \small on the smallest usual page, that of article in one column
 SEPARATION = 4.0  # pt on either side of a column
 NAMES, PROSE = 120.0, 90.0  # pt: names of rows, and other text, that are wider may be broken into lines
+SYMBOLS = 2  # characters of an addition to a number that takes no room
 HEAD = 3.5  # lines that the headers and rules of a tabular take
 TEXT = {  # characters that LaTeX prints otherwise
     "\\": r"\textbackslash{}",
@@ -176,11 +177,12 @@ def _head(panel: list[Column]) -> list[str]:
 
 
 def _cell(table: Table, c: Column, row: int) -> str:
-    """A cell; symbols stand beside a number without moving it."""
+    """A cell; symbols stand beside a number without moving it, a longer addition has room of its own."""
     if c.number:
         flag = table.flags.get((row, c.title), "")
         text = escaped(c.texts[row].removesuffix(flag))
-        return MARKS.get(table.marks.get((row, c.title)), "%s") % text + (rf"\rlap{{{escaped(flag)}}}" if flag else "")
+        beside = rf"\rlap{{{escaped(flag)}}}" if 0 < len(flag) <= SYMBOLS else escaped(flag)
+        return MARKS.get(table.marks.get((row, c.title)), "%s") % text + beside
     return MARKS.get(table.marks.get((row, c.title)), "%s") % (breakable if c.prose else escaped)(c.texts[row])
 
 
@@ -194,7 +196,7 @@ def _tabular(table: Table, panel: list[Column], rows: list[int]) -> str:
     group = None
     for i in rows:
         if table.row_group and table.values[table.row_group].iloc[i] != group:
-            lines += [r"\addlinespace"] if group is not None else []
+            lines += [r"\midrule"] if group is not None else []
             group = table.values[table.row_group].iloc[i]
             title = escaped(f"{group[:1].upper()}{group[1:]}")
             lines.append(rf"\multicolumn{{{len(panel)}}}{{@{{}}l}}{{\emph{{{title}}}}} \\")

@@ -9,6 +9,7 @@ from qualiclip.bench.captions import caption
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.scale import load_config
 from qualiclip.bench.tables.ablation import build
+from qualiclip.bench.tables.latex import latex
 from qualiclip.bench.workspace import Workspace
 from tests.support.cards import dataset_card, method_card, table_card
 from tests.support.results import noisy, with_results
@@ -36,7 +37,7 @@ def methods(mos, seeds: int = 1) -> list:
 def test_variants_of_one_schedule_are_compared_and_references_stand_apart(tmp_path, mos):
     table = build(card(), with_results(tmp_path, methods(mos), mos, dataset_card(200)))
     assert table.values["Method"].tolist() == ["MAIN", "UNTRAINED", "full", "changed"]
-    assert table.values["Family"].tolist() == ["reference", "reference", "one schedule", "one schedule"]
+    assert table.values["Role"].tolist() == ["reference", "reference", "one schedule", "one schedule"]
     assert table.values["Training"].tolist() == ["10 epochs", "–", "5 steps", "5 steps"]
     values, change = table.values["My set SRCC"], table.values["My set SRCC change"].tolist()
     assert change[:3] == ["", "", ""] and change[3] == pytest.approx(values[3] - values[2]) and change[3] < 0
@@ -53,6 +54,7 @@ def test_seeds_are_one_row_with_their_spread(tmp_path, mos):
     assert table.text(2, "My set SRCC").endswith(f" ± {np.std(of_full, ddof=1):.3f}") and "±" not in table.text(
         0, "My set SRCC"
     )
+    assert r"\midrule" in latex(table, "x") and rf"$\pm$ {np.std(of_full, ddof=1):.3f} &" in latex(table, "x")
     assert table.extra["My set SRCC sd"][2] == pytest.approx(np.std(of_full, ddof=1))
     assert "Means of 3 seeds" in " ".join(table.notes)
 
