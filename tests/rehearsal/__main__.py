@@ -4,23 +4,28 @@ A copy of the tree runs `snakemake all --config scale=paper` from a mirror that 
 dataset in its native format, random weights for every method under the names that are looked for. The copy differs
 in sizes alone (sizes.yaml, and the counts, SHA-256 and resize of dataset cards). Its numbers mean nothing; that every
 rule, card, table and figure of the paper's scale comes to its end is what is shown.
+
+`--absent PATH ...` leaves files or folders out of the mirror, such as `cviu` or `pyiqa/CNNIQA_koniq10k-e6f14c91.pth`,
+as if they could not be had. After the run the first of them is put back, and the run repeated: its jobs are listed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import chdir
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
+from qualiclip.bench.absence import reason_of
 from qualiclip.bench.cards.base import DATASETS, METHODS, read_yaml
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard, PrecomputedScores
@@ -119,9 +124,11 @@ def prepare(workspace: Workspace, tree: Path, mirror: Path, scratch: Path) -> No
 
 
 def not_run(workspace: Workspace) -> dict[str, str]:
-    """Method -> why it has no score on any set; a method that has some is not in it."""
+    """Method -> why it has no score on any set that is here; a method that has some is not in it."""
     reasons: dict[str, set[str]] = defaultdict(set)
     for m, d in workspace.scored():
+        if reason_of(workspace.paths.scores(m.name, d.name)):
+            continue
         scores = read_scores(workspace.paths.scores(m.name, d.name))
         reasons[m.title] |= {refusal(scores)} if refusal(scores) else set(scores["error"])
     return {m: min(why) for m, why in reasons.items() if "" not in why}
@@ -164,8 +171,21 @@ def summary(workspace: Workspace) -> bool:
         print("not run:")
         for title, why in sorted(not_run(workspace).items()):
             print(f"{title}: {why}")
+        print("\n".join(filter(None, (reason_of(workspace.paths.index(d.name)) for d in workspace.datasets()))))
     print("\n".join(wrong) or f"open {workspace.paths.report.resolve()}")
     return not wrong
+
+
+def move(names: list[Path], source: Path, target: Path) -> None:
+    """Move files or folders, named by their paths below `source`, to the same paths below `target`."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(source / name, target / name)
+
+
+def jobs_of(log: Path) -> dict[str, int]:
+    """Rule -> number of jobs, by the log of a run."""
+    return dict(Counter(re.findall(r"^(?:local)?rule (\w+):", log.read_text(), re.MULTILINE)))
 
 
 def main() -> None:
@@ -174,16 +194,18 @@ def main() -> None:
         "--work", type=Path, default=ROOT / "build/rehearsal", help="some 13 GB; a rehearsal that was stopped goes on"
     )
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--absent", type=Path, nargs="+", default=[], metavar="PATH", help="what the mirror lacks")
     add_config_argument(parser)
     parser.set_defaults(config=["scale=paper"])
     args = parser.parse_args()
     work = args.work.resolve()
-    tree, mirror, start = work / "tree", work / "mirror", time.monotonic()
+    tree, mirror, aside, start = work / "tree", work / "mirror", work / "aside", time.monotonic()
 
     def passed(step: str) -> None:
         print(f"[{(time.monotonic() - start) / 60:5.1f} min] {step}", flush=True)
 
     # the tree, and a mirror of its datasets
+    move([p.relative_to(aside) for p in aside.rglob("*") if p.is_file()], aside, mirror)  # of an earlier rehearsal
     with chdir(ROOT):
         workspace = Workspace(config_of(args))
         prepare(workspace, tree, mirror, work / "labels")
@@ -199,7 +221,7 @@ def main() -> None:
         "OMP_WAIT_POLICY": "PASSIVE",  # two threads of a small model on a busy machine do little but wait
         "MKL_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "tests.rehearsal.weights", str(mirror)]
+    command = [sys.executable, "-m", "tests.rehearsal.weights", str(mirror), "--config", *args.config]
     with (work / "weights.log").open("w") as log:
         if subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False).returncode:
             sys.exit(f"error: no weights, see {work / 'weights.log'}")
@@ -207,16 +229,23 @@ def main() -> None:
     # the run: its jobs are done by a Python that is prepared for them
     (work / "warm").unlink(missing_ok=True)  # of a rehearsal that was killed
     server = warm_server(work / "warm", "-m", "tests.rehearsal.python", str(mirror), environment=environment)
-    with server as (_, changes), (work / "snakemake.log").open("w") as log:
-        snakemake = str(Path(sys.executable).with_name("snakemake"))
-        command = [snakemake, "--cores", str(args.cores), "--keep-going", "--rerun-incomplete", "--nolock", "all"]
-        command += ["--scheduler-subsample", "16"]  # else each job looks at the inputs of all that are ready
-        command += ["--config", f"mirror={mirror}", "device=cpu", *args.config]
-        done = subprocess.run(command, cwd=tree, env=environment | changes, stdout=log, stderr=log, check=False)
-    passed(f"snakemake ended with {done.returncode}, see {work / 'snakemake.log'}")
-    with chdir(tree):
-        complete = summary(Workspace(config_of(args)))
-    sys.exit(done.returncode or not complete)
+    snakemake = str(Path(sys.executable).with_name("snakemake"))
+    command = [snakemake, "--cores", str(args.cores), "--keep-going", "--rerun-incomplete", "--nolock", "all"]
+    command += ["--scheduler-subsample", "16"]  # else each job looks at the inputs of all that are ready
+    command += ["--config", f"mirror={mirror}", "device=cpu", *args.config]
+    move(args.absent, mirror, aside)
+    complete = True
+    with server as (_, changes):
+        for back in [[], *([args.absent[:1]] if args.absent else [])]:
+            move(back, aside, mirror)
+            path = work / f"snakemake{'_again' * len(back)}.log"
+            with path.open("w") as log:
+                done = subprocess.run(command, cwd=tree, env=environment | changes, stdout=log, stderr=log, check=False)
+            passed(f"snakemake ended with {done.returncode}, see {path}")
+            print(*(f"with {p} again: {jobs_of(path)}" for p in back), sep="\n")
+            with chdir(tree):
+                complete &= done.returncode == 0 and summary(Workspace(config_of(args)))
+    sys.exit(not complete)
 
 
 if __name__ == "__main__":

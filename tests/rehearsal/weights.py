@@ -1,6 +1,6 @@
 """Random weights under every name and in every layout that the methods of the paper's scale look for.
 
-`python -m tests.rehearsal.weights MIRROR`, with an empty TORCH_HOME. Layouts are those of the released files:
+`python -m tests.rehearsal.weights MIRROR --config scale=paper`, with an empty TORCH_HOME. Layouts are those of the released files:
 OpenAI's TorchScript archives, pyiqa's state dicts, MATLAB models, Hugging Face's safetensors. A metric of pyiqa is
 built by the suite's own code from a mirror that holds what its card names and nothing else; only the file that
 carries its name is written instead of read. So a card that forgets a file stops here.
@@ -8,6 +8,7 @@ carries its name is written instead of read. So a card that forgets a file stops
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import zlib
@@ -35,7 +36,7 @@ from torch import Tensor, nn
 
 from qualiclip.bench.cards.base import METHODS, load_function
 from qualiclip.bench.cards.method import MethodCard
-from qualiclip.bench.cards.scale import load_config
+from qualiclip.bench.cards.scale import add_config_argument, config_of
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.bench.workspace import Workspace
@@ -280,6 +281,14 @@ def make(mirror: Path, workspace: Workspace) -> None:
             built(card, mirror)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mirror", type=Path)
+    add_config_argument(parser)
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    make(Path(sys.argv[1]), Workspace(load_config({"scale": "paper"})))
+    make(args.mirror, Workspace(config_of(args)))
+
+
+if __name__ == "__main__":
+    main()
