@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--fitted": {"type": Path, "help": "what the method's fit has written"},
     "--mirror": {"type": Path, "help": "folder of local files used in place of the network"},
     "--mirrored": {"nargs": "*", "default": [], "help": "files that the workflow saw in the mirror; recorded"},
+    "--trust": {"action": "store_true", "help": "the method's weights may run code of their authors"},
     "--device": {"default": "auto", "choices": ["auto", "cpu", "cuda"], "help": "default: a GPU if there is one"},
     "--threads": {"type": int, "default": 1, "help": "cores to use"},
     "--out": {"type": Path, "required": True, "help": "the file to write"},

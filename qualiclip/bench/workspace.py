@@ -49,7 +49,7 @@ class Workspace:
         c = self.config
         for kind, names, known in (
             ("dataset", c.datasets or [], self.all_datasets),
-            ("method", c.methods or [], self.all_methods),
+            ("method", [*(c.methods or []), *c.trust], self.all_methods),
             ("dataset", [c.training_set, c.figure_set, c.gmad_set], self.all_datasets),
             ("dataset", [*c.labels_only, *([c.fit_set] if c.fit_set else [])], self.all_datasets),
         ):

@@ -1,14 +1,15 @@
 """Random weights under every name and in every layout that the methods of the paper's scale look for.
 
-`python -m tests.rehearsal.weights MIRROR --config scale=paper`, with an empty TORCH_HOME. Layouts are those of the released files:
-OpenAI's TorchScript archives, pyiqa's state dicts, MATLAB models, Hugging Face's safetensors. A metric of pyiqa is
-built by the suite's own code from a mirror that holds what its card names and nothing else; only the file that
-carries its name is written instead of read. So a card that forgets a file stops here.
+`python -m tests.rehearsal.weights MIRROR --config scale=paper`, with an empty TORCH_HOME. Layouts are those of the
+released files: OpenAI's TorchScript archives, pyiqa's state dicts, MATLAB models, Hugging Face's safetensors. A metric
+of pyiqa is built by the suite's own code from a mirror that holds what its card names and nothing else; only the file
+that carries its name is written instead of read. So a card that forgets a file stops here.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import zlib
@@ -37,6 +38,7 @@ from torch import Tensor, nn
 from qualiclip.bench.cards.base import METHODS, load_function
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.cards.scale import add_config_argument, config_of
+from qualiclip.bench.methods import weights
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.bench.workspace import Workspace
@@ -200,7 +202,11 @@ def write(file: str, mirror: Path, make: Callable[[Path], None]) -> None:
 
 
 def shrink() -> None:
-    """Sizes that no card tells: the crops that metrics of pyiqa take of one image, in number and in pixels."""
+    """Sizes that no card tells: the crops that metrics of pyiqa take of one image, in number and in pixels.
+
+    Made files have the released names; the SHA-256 that ends some of them is not theirs.
+    """
+    weights.NAMED_HASH = re.compile("(?!)")
     for config in DEFAULT_CONFIGS.values():
         options = config["metric_opts"]
         options.update(FEWER.get(options["type"], {}))

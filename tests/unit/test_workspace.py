@@ -23,7 +23,7 @@ def workspace(tmp_path, at_root) -> Workspace:
     return Workspace(load_config({"results": str(tmp_path), "mirror": str(tmp_path / "mirror")}))
 
 
-@pytest.mark.parametrize("key", ["datasets", "methods", "labels_only"])
+@pytest.mark.parametrize("key", ["datasets", "methods", "labels_only", "trust"])
 def test_a_name_in_the_config_that_no_card_has(at_root, key):
     with pytest.raises(CardError, match=r"config: no \w+ card 'nobody'; cards: .*(mini_ladder|piqe)"):
         Workspace(load_config({key: ["nobody"]}))

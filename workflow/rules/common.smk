@@ -36,7 +36,7 @@ GPU = int(
 
 # Config overrides passed to jobs that read the config. Options that do not change outputs are resources of the rules,
 # so that they never trigger a rerun.
-NOT_IN_OUTPUTS = {"mirror", "device", "allow_missing", "allow_errors", "shard", "gpus_per_training"}
+NOT_IN_OUTPUTS = {"mirror", "device", "allow_missing", "allow_errors", "shard", "gpus_per_training", "trust"}
 OVERRIDES = {"scale": workspace.config.scale} | {k: v for k, v in config.items() if k not in NOT_IN_OUTPUTS}
 CONFIG_ARGS = " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in OVERRIDES.items())
 MIRROR_ARG = f"--mirror {shlex.quote(str(workspace.config.mirror))}" if workspace.config.mirror else ""
@@ -111,6 +111,11 @@ def mirrored_files(wildcards):
 def memory(wildcards, attempt):
     """MB of a job that loads a model; a second attempt has twice as much."""
     return 8000 * attempt
+
+
+def trust_arg(wildcards):
+    """Where a method brings code of its authors, and the user has agreed: then a refused one is tried again."""
+    return "--trust" if method_of(wildcards).runs_code and wildcards.method in workspace.config.trust else ""
 
 
 def method_gpu(wildcards):

@@ -49,11 +49,12 @@ rule intensity:
         n_photos=workspace.config.figure_photos,
         checkpoint=checkpoint_arg,
         fitted=fitted_arg,
+        trust=trust_arg,
         digest=score_digest,
         raw=paths.raw,
     shell:
         "{PYTHON} -m qualiclip.bench.measure.intensity {params.method} {params.dataset} --index {input.index}"
-        " --raw {params.raw} --count {params.n_photos} {params.checkpoint} {params.fitted} {resources.mirror}"
+        " --raw {params.raw} --count {params.n_photos} {params.checkpoint} {params.fitted} {params.trust} {resources.mirror}"
         " --device {resources.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
 
 
@@ -108,11 +109,12 @@ rule efficiency:
         method=method_card,
         checkpoint=checkpoint_arg,
         fitted=fitted_arg,
+        trust=trust_arg,
         size=workspace.config.efficiency_size,
         digest=score_digest,
     shell:
         "{PYTHON} -m qualiclip.bench.measure.efficiency {params.method} --size {params.size} {params.checkpoint}"
-        " {params.fitted} {resources.mirror} --device {resources.device} --threads {threads} --out {output.cost}"
+        " {params.fitted} {params.trust} {resources.mirror} --device {resources.device} --threads {threads} --out {output.cost}"
         " 2>&1 | tee {log}"
 
 

@@ -57,6 +57,7 @@ rule score:
         dataset=dataset_card,
         checkpoint=checkpoint_arg,
         fitted=fitted_arg,
+        trust=trust_arg,
         mirrored=mirrored_files,
         digest=score_digest,
         resize=resize_digest,
@@ -64,7 +65,7 @@ rule score:
         shard="",
     shell:
         "{PYTHON} -m qualiclip.bench.score.run {params.method} {params.dataset} --index {input.index} --raw {params.raw}"
-        " {params.checkpoint} {params.fitted} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
+        " {params.checkpoint} {params.fitted} {params.trust} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
         " --threads {threads} {params.shard} --out {output.scores} 2>&1 | tee {log}"
 
 
@@ -85,6 +86,7 @@ use rule score as score_shard with:
         dataset=dataset_card,
         checkpoint=checkpoint_arg,
         fitted=fitted_arg,
+        trust=trust_arg,
         mirrored=mirrored_files,
         digest=score_digest,
         resize=resize_digest,
@@ -214,12 +216,13 @@ rule fit:
         method=method_card,
         dataset=workspace.fit_set.path,
         checkpoint=checkpoint_arg,
+        trust=trust_arg,
         mirrored=mirrored_files,
         digest=score_digest,
         raw=paths.raw,
     shell:
         "{PYTHON} -m qualiclip.bench.methods.fit {params.method} {params.dataset} --index {input.index} --raw {params.raw}"
-        " {params.checkpoint} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
+        " {params.checkpoint} {params.trust} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
         " --out {output.model} 2>&1 | tee {log}"
 
 

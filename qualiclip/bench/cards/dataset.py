@@ -22,7 +22,9 @@ class Download(Strict):
     gdrive: str | None = Field(None, description="Google Drive file id")
     huggingface: str | None = Field(None, description="repository/path of a Hugging Face dataset file")
     manual: str | None = Field(None, description="how a person gets it, for a release behind a form")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: recorded at the first download")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{8,64}$", description="or its first digits; null: recorded at the first download"
+    )
     extract: bool = Field(False, description="unpack into raw/<dataset>/ (zip, tar, tgz)")
     alternative: str | None = Field(
         None, description="files that share this word have the same content: the first one available is used"

@@ -61,6 +61,9 @@ class MethodCard(Card):
     )
     also_trained_on: list[str] = Field([], description="labelled sets it has seen that have no card here")
     weights: list[str] = Field([], description="files it downloads, as paths in the mirror: pyiqa/<file>")
+    runs_code: str | None = Field(
+        None, description="whose code its weights bring; it is run only where the config's `trust` names the method"
+    )
     aliases: list[str] = Field([], description="its names in workflow/reported, besides the title")
     as_released: bool = Field(
         False, description="the module scores released weights as their authors do: reported values must be matched"

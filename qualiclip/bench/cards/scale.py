@@ -47,6 +47,7 @@ class ScaleConfig(Strict):
     allow_missing: bool = Field(False, description="index a set although some of its images are missing")
     shard: int | None = Field(None, gt=0, description="images that one job scores at most; null: one job per set")
     labels_only: list[str] = Field([], description="sets without images here: only precomputed scores can be shown")
+    trust: list[str] = Field([], description="methods whose weights may run code of their authors (docs/security.md)")
     allow_errors: bool = Field(False, description="correlate without the images that a method failed on")
 
     def variant(self, name: str) -> TrainConfig:

@@ -49,10 +49,10 @@ def verify(path: Path, item: Download, record: Path) -> str:
     record: as `digest_file` gives it; it need not exist.
     """
     digest = sha256(path)
-    expected = item.sha256 or (record.read_text().split()[0] if record.is_file() else digest)
-    if digest != expected and item.sha256:
-        raise Damaged(f"{path}: SHA-256 {digest}, the card says {expected}; remove it and fetch it again")
-    if digest != expected:
+    if item.sha256 and not digest.startswith(item.sha256):
+        raise Damaged(f"{path}: SHA-256 {digest}, the card says {item.sha256}; remove it and fetch it again")
+    expected = record.read_text().split()[0] if record.is_file() else digest
+    if digest != expected and item.sha256 != digest:
         raise FetchError(
             f"{path}: SHA-256 {digest}, the first download had {expected}; remove it to fetch it again, or remove "
             f"{record} to accept it"
@@ -62,7 +62,7 @@ def verify(path: Path, item: Download, record: Path) -> str:
 
 def record_digest(digest: str, item: Download, record: Path) -> None:
     """Record the SHA-256 of the first download, once it has proved usable, where the card does not state it."""
-    if item.sha256 is None and not record.is_file():
+    if item.sha256 != digest and not record.is_file():
         write_text(record, f"{digest}  {item.filename}\n")
 
 

@@ -99,7 +99,7 @@ def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    names = ("method", "--checkpoint", "--fitted", "--mirror", "--device", "--threads", "--out")
+    names = ("method", "--checkpoint", "--fitted", "--mirror", "--trust", "--device", "--threads", "--out")
     parser = job.parser("Measure what one method costs.", *names)
     parser.add_argument("--size", type=int, nargs=2, required=True, metavar=("WIDTH", "HEIGHT"), help="px")
     args = parser.parse_args()
@@ -109,7 +109,7 @@ def main() -> None:
     # measure; a method that cannot be run has the reason in place of its cost
     facts: dict[str, Any] = {"reason": ""}
     try:
-        method = create(card, args.checkpoint, args.mirror, fitted=args.fitted)
+        method = create(card, args.checkpoint, args.mirror, args.trust, fitted=args.fitted)
         method.load(device)
         facts |= cost(method, tuple(args.size), device)
     except NotRun as e:

@@ -45,14 +45,25 @@ def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str)
 
 
 def main() -> None:
-    names = ("method", "dataset", "--index", "--raw", "--count", "--checkpoint", "--fitted", "--mirror", "--device")
+    names = (
+        "method",
+        "dataset",
+        "--index",
+        "--raw",
+        "--count",
+        "--checkpoint",
+        "--fitted",
+        "--mirror",
+        "--trust",
+        "--device",
+    )
     args = job.parser("Score photos degraded at growing intensity.", *names, "--threads", "--out").parse_args()
     if job.absent([args.index], args.out):
         return
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-    method = create(card, args.checkpoint, args.mirror, fitted=args.fitted)
+    method = create(card, args.checkpoint, args.mirror, args.trust, fitted=args.fitted)
     try:
         method.load(device)
     except NotRun as e:

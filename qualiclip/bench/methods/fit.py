@@ -23,7 +23,18 @@ from qualiclip.tensors import pick_device
 
 
 def main() -> None:
-    names = ("method", "dataset", "--index", "--raw", "--checkpoint", "--mirror", "--mirrored", "--device", "--out")
+    names = (
+        "method",
+        "dataset",
+        "--index",
+        "--raw",
+        "--checkpoint",
+        "--mirror",
+        "--trust",
+        "--mirrored",
+        "--device",
+        "--out",
+    )
     args = job.parser("Fit a method's model to pristine photos.", *names).parse_args()
     torch.set_num_threads(1)  # many small operations: more threads cost more than they bring
     if job.absent([args.index], args.out):
@@ -32,7 +43,7 @@ def main() -> None:
     files = [args.raw / dataset.name / f for f in read_index(args.index)["image"]]
     reason = ""
     with atomic(args.out) as temporary:
-        method: Any = create(card, args.checkpoint, args.mirror, fitted=temporary)
+        method: Any = create(card, args.checkpoint, args.mirror, args.trust, fitted=temporary)
         try:
             method.fit(files, temporary, pick_device("cpu" if card.input.device == "cpu" else args.device))
         except NotRun as e:

@@ -2,12 +2,14 @@
 
 pyiqa and torch.hub download what their caches lack with one function of torch.hub, the CLIP loader in pyiqa with one
 of its own. Inside `from_mirror` both are `weights.place`. A file that was fetched once stays in the library's cache.
+Files in Python's pickle format can run any code when they are read. There, torch reads tensors from them and no more.
 """
 
 from __future__ import annotations
 
+import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -23,9 +25,26 @@ from qualiclip.io import atomic
 PATIENCE = download.DELAYS[:2]  # a missing weight file gives a row that says so: no reason to wait for a minute
 
 
+def tensors_only(load: Callable) -> Callable:
+    """torch.load, which reads nothing but tensors and plain values, whatever its caller asks for. Raises NotRun."""
+
+    def guarded(file, *args, **kwargs):
+        try:
+            return load(file, *args, **(kwargs | {"weights_only": True}))
+        except (pickle.UnpicklingError, EOFError) as e:  # whose message advises to run code from the file
+            name = getattr(file, "name", file)
+            raise NotRun(f"{name}: damaged, or it holds more than tensors, and reading it would run its code") from e
+
+    return guarded
+
+
 @contextmanager
-def from_mirror(mirror: Path | None) -> Iterator[None]:
-    """Inside the block, weight files come from mirror/pyiqa/<file> where they lie there. Raises FetchError."""
+def from_mirror(mirror: Path | None, trusted: bool = False) -> Iterator[None]:
+    """Inside the block, weight files come from mirror/pyiqa/<file> where they lie there. Raises FetchError.
+
+    trusted: files may run code when they are read.
+    """
+    import torch
     import torch.hub
     from pyiqa.archs import clip_model
     from pyiqa.utils import download_util
@@ -51,16 +70,19 @@ def from_mirror(mirror: Path | None) -> Iterator[None]:
         patch.object(download_util, "download_url_to_file", from_torch_hub),
         patch.object(clip_model, "_download", from_clip),
         patch.object(download, "DELAYS", PATIENCE),
+        patch.object(torch, "load", torch.load if trusted else tensors_only(torch.load)),
     ):
         yield
 
 
 @contextmanager
-def weights_or_not_run(mirror: Path | None) -> Iterator[None]:
-    """Turn whatever a library raises while it gets its weights into NotRun. mirror: used in place of the network."""
+def weights_or_not_run(mirror: Path | None, trusted: bool = False) -> Iterator[None]:
+    """Turn whatever a library raises while it gets its weights into NotRun. mirror, trusted: as in `from_mirror`."""
     try:
-        with from_mirror(mirror):
+        with from_mirror(mirror, trusted):
             yield
+    except NotRun:
+        raise
     except FetchError as e:
         raise NotRun(str(e)) from e
     except (OSError, RuntimeError, ImportError, ValueError) as e:  # Hugging Face and transformers have their own

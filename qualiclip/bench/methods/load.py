@@ -34,8 +34,9 @@ def _metric_lock(metric: str) -> AbstractContextManager:
 class PyiqaMethod:
     """A metric of pyiqa, by its name there."""
 
-    def __init__(self, metric: str, mirror: Path | None = None):
-        self.metric, self.mirror = metric, mirror
+    def __init__(self, metric: str, mirror: Path | None = None, trusted: bool = False):
+        """mirror, trusted: as in `from_mirror`."""
+        self.metric, self.mirror, self.trusted = metric, mirror, trusted
 
     def load(self, device: str) -> None:
         import pyiqa
@@ -43,7 +44,7 @@ class PyiqaMethod:
         if self.metric not in pyiqa.list_models():
             raise CardError(f"pyiqa has no metric {self.metric!r}")
         # without gradients: LIQE encodes 495 prompts when it is created, which would take more than 16 GB
-        with _metric_lock(self.metric), weights_or_not_run(self.mirror), torch.no_grad():
+        with _metric_lock(self.metric), weights_or_not_run(self.mirror, self.trusted), torch.no_grad():
             self.model = pyiqa.create_metric(self.metric, device=torch.device(device))
 
     def score(self, batch: Batch) -> Tensor:
@@ -95,11 +96,18 @@ def missing_inputs(checkpoint: Path | None, fitted: Path | None = None) -> str:
     return next(filter(None, (reason_of(f) for f in files if f)), "")
 
 
-def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None = None, **inputs: Any) -> Method:
+def create(
+    card: MethodCard,
+    checkpoint: Path | None = None,
+    mirror: Path | None = None,
+    trusted: bool = False,
+    **inputs: Any,
+) -> Method:
     """The method behind a card.
 
-    checkpoint: folder of the card's variant. inputs: what `fit` and `reads_labels` ask for (fitted=file,
-    labels=index). Raises CardError for a card that does not score images here, or a class without these arguments.
+    checkpoint: folder of the card's variant. trusted: it may run code of its authors. inputs: what `fit` and
+    `reads_labels` ask for (fitted=file, labels=index). Raises CardError for a card that does not score images here, or
+    a class without these arguments.
     """
     if card.features_of:
         raise CardError(f"{card.path}: it is trained per split and has no score of a single photo")
@@ -107,10 +115,12 @@ def create(card: MethodCard, checkpoint: Path | None = None, mirror: Path | None
         return RefusedMethod(card.not_run)
     if reason := missing_inputs(checkpoint, inputs.get("fitted")):
         return RefusedMethod(reason)
+    if card.runs_code and not trusted:
+        return RefusedMethod(f"it runs code of {card.runs_code}; if you trust it, give trust=[{card.name}]")
     if card.input.device == "cuda" and not torch.cuda.is_available():
         return RefusedMethod("it needs a GPU, and there is none here")
     if card.pyiqa:
-        return PyiqaMethod(card.pyiqa, mirror)
+        return PyiqaMethod(card.pyiqa, mirror, bool(card.runs_code))
     if card.module:
         arguments = {k: inputs.get(k) for k, needed in (("fitted", card.fit), ("labels", card.reads_labels)) if needed}
         arguments |= {"checkpoint": checkpoint} if card.variant else {}

@@ -81,7 +81,18 @@ def partial_key(card: MethodCard, dataset: DatasetCard, inputs: list[Path], modu
 
 
 def main() -> None:
-    names = ("method", "dataset", "--index", "--raw", "--checkpoint", "--fitted", "--mirror", "--mirrored", "--device")
+    names = (
+        "method",
+        "dataset",
+        "--index",
+        "--raw",
+        "--checkpoint",
+        "--fitted",
+        "--mirror",
+        "--trust",
+        "--mirrored",
+        "--device",
+    )
     parser = job.parser("Score every image of a dataset with one method.", *names, "--threads", "--out")
     parser.add_argument("--shard", type=shards.number, default=(1, 1), metavar="K/N", help="score every Nth batch only")
     args = parser.parse_args()
@@ -103,7 +114,7 @@ def main() -> None:
     resumed = len(partial.done())
     # score
     labels = oriented_labels(index, dataset) if card.reads_labels else None
-    method = create(card, args.checkpoint, args.mirror, fitted=args.fitted, labels=labels)
+    method = create(card, args.checkpoint, args.mirror, args.trust, fitted=args.fitted, labels=labels)
     workers = args.threads if args.threads > 1 else 0
     scores = run(method, card, dataset, index, args.raw, device, workers, partial, args.shard)
     # write the file and its record
