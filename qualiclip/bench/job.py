@@ -36,6 +36,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--threads": {"type": int, "default": 1, "help": "cores to use"},
     "--out": {"type": Path, "required": True, "help": "the file to write"},
 }
+# those of every job that runs a method
+METHOD = ("method", "--checkpoint", "--mirror", "--trust", "--device")
 REMEDIES = {  # what a user can do where a file cannot be written
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space of your quota",

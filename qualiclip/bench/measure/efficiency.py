@@ -99,8 +99,7 @@ def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    names = ("method", "--checkpoint", "--fitted", "--mirror", "--trust", "--device", "--threads", "--out")
-    parser = job.parser("Measure what one method costs.", *names)
+    parser = job.parser("Measure what one method costs.", *job.METHOD, "--fitted", "--threads", "--out")
     parser.add_argument("--size", type=int, nargs=2, required=True, metavar=("WIDTH", "HEIGHT"), help="px")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -45,18 +45,7 @@ def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str)
 
 
 def main() -> None:
-    names = (
-        "method",
-        "dataset",
-        "--index",
-        "--raw",
-        "--count",
-        "--checkpoint",
-        "--fitted",
-        "--mirror",
-        "--trust",
-        "--device",
-    )
+    names = (*job.METHOD, "dataset", "--index", "--raw", "--count", "--fitted")
     args = job.parser("Score photos degraded at growing intensity.", *names, "--threads", "--out").parse_args()
     if job.absent([args.index], args.out):
         return

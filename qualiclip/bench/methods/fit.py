@@ -23,18 +23,7 @@ from qualiclip.tensors import pick_device
 
 
 def main() -> None:
-    names = (
-        "method",
-        "dataset",
-        "--index",
-        "--raw",
-        "--checkpoint",
-        "--mirror",
-        "--trust",
-        "--mirrored",
-        "--device",
-        "--out",
-    )
+    names = (*job.METHOD, "dataset", "--index", "--raw", "--mirrored", "--out")
     args = job.parser("Fit a method's model to pristine photos.", *names).parse_args()
     torch.set_num_threads(1)  # many small operations: more threads cost more than they bring
     if job.absent([args.index], args.out):

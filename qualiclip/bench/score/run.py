@@ -81,18 +81,7 @@ def partial_key(card: MethodCard, dataset: DatasetCard, inputs: list[Path], modu
 
 
 def main() -> None:
-    names = (
-        "method",
-        "dataset",
-        "--index",
-        "--raw",
-        "--checkpoint",
-        "--fitted",
-        "--mirror",
-        "--trust",
-        "--mirrored",
-        "--device",
-    )
+    names = (*job.METHOD, "dataset", "--index", "--raw", "--fitted", "--mirrored")
     parser = job.parser("Score every image of a dataset with one method.", *names, "--threads", "--out")
     parser.add_argument("--shard", type=shards.number, default=(1, 1), metavar="K/N", help="score every Nth batch only")
     args = parser.parse_args()
