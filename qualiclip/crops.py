@@ -6,13 +6,17 @@ whatever the number of processes.
 
 from __future__ import annotations
 
-from functools import lru_cache
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from qualiclip.config import TrainConfig
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
@@ -22,6 +26,8 @@ from qualiclip.tensors import to_tensor
 
 VALIDATION_STEP = 2**31  # steps from here on draw validation batches; training never gets there
 ATTEMPTS = 100  # photos drawn in place of one that cannot be decoded
+KEPT = 64  # a set of so many photos is decoded once; of a larger one each photo comes once an epoch, and none is kept
+AHEAD = 4  # batches whose codecs may work while the device is busy with an earlier one
 
 
 def generator(*key: int) -> torch.Generator:
@@ -29,9 +35,11 @@ def generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
 
-@lru_cache(maxsize=64)  # small sets decode once; memory stays bounded for large ones
 def _decoded(path: str) -> Tensor:
     return to_tensor(open_rgb(path))
+
+
+_kept = lru_cache(maxsize=KEPT)(_decoded)
 
 
 def _offsets(room: int, crop: int, layout: str, g: torch.Generator) -> tuple[int, int]:
@@ -69,7 +77,7 @@ class CropPairs(Dataset):
         """shared: under torchrun, this process's share of the pairs of a step. Raises ValueError for uneven shares."""
         if shared and config.crop_pairs % WORLD:
             raise ValueError(f"{config.crop_pairs} crop pairs per step cannot be shared among {WORLD} processes")
-        self.files, self.config = files, config
+        self.files, self.config, self.shared = files, config, shared
         self.mine = my_pairs(config) if shared else range(config.crop_pairs)
 
     def __len__(self) -> int:
@@ -82,16 +90,16 @@ class CropPairs(Dataset):
     def _pair(self, step: int, i: int, unreadable: list[str]) -> Tensor:
         """Crops of pair i of a step. A photo that cannot be decoded is named, and replaced by another."""
         for attempt in range(ATTEMPTS):
-            file = self._pick(step, i, attempt)
+            file = self.pick(step, i, attempt)
             try:
-                image = _decoded(file)
+                image = (_kept if len(self.files) <= KEPT else _decoded)(file)
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
                 unreadable.append(f"{file}: {e}")
                 continue
             return self._crops(file, image, generator(self.config.seed, 0, step, i))
         raise ValueError(f"{ATTEMPTS} photos in a row cannot be decoded; the last is {unreadable[-1]}")
 
-    def _pick(self, step: int, i: int, attempt: int) -> str:
+    def pick(self, step: int, i: int, attempt: int = 0) -> str:
         """The photo of pair i of a step: every epoch is a permutation; further attempts draw at random."""
         n, seed = len(self.files), self.config.seed
         if attempt:
@@ -116,28 +124,89 @@ class CropPairs(Dataset):
         return torch.stack([image[:, y : y + c.crop, x : x + c.crop] for y, x in places])
 
 
-def degraded(crops: Tensor, config: TrainConfig, g: torch.Generator, shared: bool = False) -> Tensor:
-    """(n, V, 3, H, W) in [0, 1] -> (n, V, L, 3, H, W): each pair under one drawn type at L levels.
+@cache
+def _background(process: int) -> ThreadPoolExecutor:
+    """A thread of this process that sees to codecs: one that was made before a fork would not work after it."""
+    return ThreadPoolExecutor(1)
 
-    shared: the crops are this process's share of the pairs of a step; draws are made for all of them.
+
+class Batch:
+    """The crop pairs of a step and what degrades them. Codecs begin to work at once, in threads on the CPU.
+
+    The first degradation of a pair needs its pixels alone, which come from the CPU: a codec does not have to wait for
+    the device, nor the device for the codec.
     """
-    n, v = config.crop_pairs if shared else len(crops), crops.shape[1]
-    mine = torch.tensor(my_pairs(config) if shared else range(n))
-    levels = torch.linspace(config.first_level, N_LEVELS, config.levels)
-    out = crops[:, :, None].repeat(1, 1, config.levels, 1, 1, 1)
-    types = torch.stack([torch.randperm(len(TYPES), generator=g)[: config.types_per_pair] for _ in range(n)])[mine]
-    for k in range(config.types_per_pair):
-        draw = Draw.sample(n, g)[mine]
-        for type_index in types[:, k].unique():
-            # all pairs of one type are degraded together; the crops of a pair share their draw at every level
-            members = (types[:, k] == type_index).nonzero().flatten()
-            rows = members.to(crops.device, non_blocking=True)
-            flat = out.index_select(0, rows).flatten(0, 2)
-            repeated = draw[members].repeat(v * config.levels)
-            repeated_levels = levels.repeat(len(members) * v)
-            done = degrade(flat, list(TYPES)[type_index], repeated_levels, repeated, config.generator)
-            out.index_copy_(0, rows, done.view(len(members), *out.shape[1:]))
-    return out
+
+    def __init__(self, pixels: Tensor, config: TrainConfig, g: torch.Generator, shared: bool = False):
+        """pixels: uint8 crops (n, V, 3, H, W) on the CPU. g: a CPU generator, for all that is drawn.
+
+        shared: the crops are this process's share of the pairs of a step; draws are made for all of them.
+        """
+        self.pixels, self.config = pixels, config
+        n, mine = config.crop_pairs, torch.tensor(my_pairs(config) if shared else range(config.crop_pairs))
+        types = [torch.randperm(len(TYPES), generator=g)[: config.types_per_pair] for _ in range(n)]
+        self.types = torch.stack(types)[mine]
+        self.draws = [Draw.sample(n, g)[mine] for _ in range(config.types_per_pair)]
+        self.compressed = {
+            name: _background(os.getpid()).submit(self._compress, name, members)
+            for name, members in self._types(0)
+            if TYPES[name].group == "compression"
+        }
+
+    def _types(self, k: int) -> list[tuple[str, Tensor]]:
+        """The types that come k-th in sequence, each with the numbers of its pairs; codecs are the last."""
+        numbers = self.types[:, k].unique().tolist()
+        types = [(list(TYPES)[t], (self.types[:, k] == t).nonzero().flatten()) for t in numbers]
+        return sorted(types, key=lambda t: TYPES[t[0]].group == "compression")
+
+    def _at_all_levels(self, pixels: Tensor) -> Tensor:
+        """(m, V, 3, H, W) uint8 -> (m, V, L, 3, H, W) in [0, 1]."""
+        return (pixels.float() / 255)[:, :, None].repeat(1, 1, self.config.levels, 1, 1, 1)
+
+    def _degrade(self, images: Tensor, k: int, name: str, members: Tensor) -> Tensor:
+        """(m, V, L, 3, H, W) of one type: both crops of a pair share their draw at every level."""
+        pairs, views = images.shape[:2]
+        levels = torch.linspace(self.config.first_level, N_LEVELS, self.config.levels)
+        draw = self.draws[k][members].repeat(views * len(levels))
+        flat = degrade(images.flatten(0, 2), name, levels.repeat(pairs * views), draw, self.config.generator)
+        return flat.view_as(images)
+
+    def _compress(self, name: str, members: Tensor) -> Tensor:
+        """The pairs of one type through its codec, on the CPU, ready to be copied to the device."""
+        images = self._degrade(self._at_all_levels(self.pixels[members]), 0, name, members)
+        return images.pin_memory() if self.pixels.is_pinned() else images
+
+    def on(self, device: str | torch.device) -> Tensor:
+        """The degraded crops (n, V, L, 3, H, W) in [0, 1] on a device: each pair under its types, at L levels."""
+        out = self._at_all_levels(self.pixels.to(device, non_blocking=True))
+        for k in range(self.config.types_per_pair):
+            for name, members in self._types(k):
+                rows = members.to(device, non_blocking=True)
+                if k == 0 and name in self.compressed:
+                    done = self.compressed[name].result().to(device, non_blocking=True)
+                else:
+                    done = self._degrade(out.index_select(0, rows), k, name, members)
+                out.index_copy_(0, rows, done)
+        return out
+
+
+def degraded_batches(
+    crops: CropPairs, steps: range, device: str, workers: int = 0
+) -> Iterator[tuple[Tensor, list[str]]]:
+    """Of each step the degraded crops (n, V, L, 3, H, W) on a device, and photos that were unreadable.
+
+    workers: processes that read images; 0 reads in this one. Codecs of the next batches run while the device works.
+    """
+    loader = DataLoader(crops, sampler=steps, batch_size=None, num_workers=workers, pin_memory=device == "cuda")
+    ahead: deque[tuple[Batch, list[str]]] = deque()
+    for step, (pixels, unreadable) in zip(steps, loader, strict=True):
+        g = generator(crops.config.seed, 3, step, 0)
+        ahead.append((Batch(pixels, crops.config, g, crops.shared), unreadable))
+        if len(ahead) > AHEAD:
+            batch, unreadable = ahead.popleft()
+            yield batch.on(device), unreadable
+    for batch, unreadable in ahead:
+        yield batch.on(device), unreadable
 
 
 def held_out(files: list[str], config: TrainConfig) -> tuple[list[str], list[str]]:
@@ -149,10 +218,5 @@ def held_out(files: list[str], config: TrainConfig) -> tuple[list[str], list[str
 
 def validation_batches(files: list[str], config: TrainConfig, device: str, n_batches: int = 8) -> list[Tensor]:
     """Fixed degraded batches of held-out contents."""
-    crops = CropPairs(files, config)
-    batches = []
-    for b in range(n_batches):
-        step = VALIDATION_STEP + b
-        x = crops[step][0].to(device).float() / 255
-        batches.append(degraded(x, config, generator(config.seed, 3, step)))
-    return batches
+    steps = range(VALIDATION_STEP, VALIDATION_STEP + n_batches)
+    return [images for images, _ in degraded_batches(CropPairs(files, config), steps, device)]

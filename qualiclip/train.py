@@ -22,12 +22,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from qualiclip import batch_norm
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
-from qualiclip.crops import CropPairs, degraded, generator, held_out, validation_batches
+from qualiclip.crops import CropPairs, degraded_batches, held_out, validation_batches
 from qualiclip.distributed import RANK, gather, process_group, share_batch_norms, wrap
 from qualiclip.io import atomic, write_text
 from qualiclip.losses import consistency, negative_ranking, positive_ranking
@@ -78,7 +77,7 @@ def rank_consistency(model: QualiCLIP, batches: list[Tensor]) -> float:
     in_order = []
     for images in batches:
         score = model.score(images.flatten(0, 2)).unflatten(0, images.shape[:3])
-        i, j = torch.triu_indices(score.shape[2], score.shape[2], offset=1)
+        i, j = torch.triu_indices(score.shape[2], score.shape[2], offset=1, device=score.device)
         in_order.append((score[:, :, i] > score[:, :, j]).double().mean())
     return float(torch.stack(in_order).mean())
 
@@ -138,8 +137,8 @@ class Run:
             for layer in batch_norm.layers(self.model.encoder).values():
                 layer.eval()
 
-    def update(self, batches: Iterator[Tensor], total: int) -> dict[str, float]:
-        """One optimizer step over `accumulate` batches of crops. Returns the mean loss terms.
+    def update(self, batches: Iterator[tuple[Tensor, list[str]]], total: int) -> dict[str, float]:
+        """One optimizer step over `accumulate` batches of `degraded_batches`. Returns the mean loss terms.
 
         Raises FloatingPointError when the loss is not finite, with the batch as `args[1]`.
         """
@@ -147,11 +146,9 @@ class Run:
         self.optimizer.set_lr(learning_rate(self.step, total, c))
         # gradients of all batches behind this update
         sums: dict[str, float] = {}
-        for a in range(c.accumulate):
-            pixels, unreadable = next(batches)
+        for _ in range(c.accumulate):
+            images, unreadable = next(batches)
             self.unreadable += [u for u in unreadable if u not in self.unreadable]
-            crops = pixels.to(self.device, non_blocking=True).float() / 255
-            images = degraded(crops, c, generator(c.seed, 3, self.step * c.accumulate + a, 0), shared=True)
             terms = self.losses(images)
             if not torch.isfinite(terms["loss"]):
                 problem = f"step {self.step + 1}: the loss is {terms['loss'].item()}; lower lr or add warm-up"
@@ -237,7 +234,7 @@ def _train(config: TrainConfig, files: list[str], out: Path, device: str, worker
     restore_checkpoint(run, out)
     # the steps that are left
     rest = range(run.step * config.accumulate, total * config.accumulate)
-    batches = iter(DataLoader(crops, sampler=rest, batch_size=None, num_workers=workers, pin_memory=device == "cuda"))
+    batches = degraded_batches(crops, rest, device, workers)
     with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step", disable=RANK > 0) as bar:
         while run.step < total:
             run.train_mode()
@@ -278,14 +275,10 @@ def estimate_statistics(run: Run, files: list[str], total: int) -> None:
     c, model = run.config, run.averaged
     crops = CropPairs(files, c, shared=True)
 
-    def batches() -> Iterator[Tensor]:
-        steps = range(total * c.accumulate, total * c.accumulate + c.norm_batches)
-        for step in tqdm(steps, desc="batch-norm statistics", unit="batch", disable=RANK > 0):
-            x = crops[step][0].to(run.device).float() / 255
-            images = degraded(x, c, generator(c.seed, 3, step, 0), shared=True).flatten(0, 2)
-            yield (images - model.mean) / model.std
-
-    batch_norm.estimate(model.encoder, batches())
+    steps = range(total * c.accumulate, total * c.accumulate + c.norm_batches)
+    bar = {"desc": "batch-norm statistics", "unit": "batch", "total": c.norm_batches, "disable": RANK > 0}
+    batches = tqdm(degraded_batches(crops, steps, run.device), **bar)
+    batch_norm.estimate(model.encoder, ((x.flatten(0, 2) - model.mean) / model.std for x, _ in batches))
 
 
 def weight_changes(run: Run) -> dict[str, float]:

@@ -32,14 +32,16 @@ def main() -> None:
     args = parser.parse_args()
     if job.absent([args.index], args.out, args.out.with_name(TRAIN_RECORD)):
         return
-    torch.set_num_threads(args.threads)
+    processes = int(os.environ.get("WORLD_SIZE", 1))  # of torchrun, which share the threads
+    threads = max(1, args.threads // processes)
+    torch.set_num_threads(threads)
     keep_memory()
     start = time.perf_counter()
     config = parse(TrainConfig, "--train", json.loads(args.train))
     files = [str(args.raw / args.dataset.stem / f) for f in read_index(args.index)["image"]]
     device = pick_device(args.device)
     # on a CPU the arithmetic uses all cores, and a reading process would only take one away
-    workers = args.threads if device == "cuda" else 0
+    workers = threads if device == "cuda" else 0
     try:
         with clip_from_mirror(args.mirror):
             record = train(config, files, args.out.parent, device, workers)
@@ -54,7 +56,7 @@ def main() -> None:
         seed=config.seed,
         device=job.device_name(device),
         threads=torch.get_num_threads(),
-        processes=int(os.environ.get("WORLD_SIZE", 1)),
+        processes=processes,
         seconds=round(time.perf_counter() - start, 3),
         images=record["steps"] * config.images,
     )

@@ -85,8 +85,9 @@ def degrade(images: Tensor, type_name: str, levels: Tensor, draw: Draw, generato
     if levels.shape != images.shape[:1] or not bool(((levels >= 0) & (levels <= N_LEVELS)).all()):
         raise ValueError(f"expected {len(images)} levels in [0, {N_LEVELS}], got {levels.tolist()}")
     values = severity(type_name, levels)
-    # a CPU works on a few images at a time: its temporary tensors then fit into the cache
-    size = max(1, CPU_CHUNK // images[0].numel()) if images.device.type == "cpu" else len(images)
+    # a CPU works on a few images at a time: its temporary tensors then fit into the cache; codecs have threads instead
+    chunked = images.device.type == "cpu" and TYPES[type_name].group != "compression"
+    size = max(1, CPU_CHUNK // images[0].numel()) if chunked else len(images)
     out = torch.empty_like(images)
     for part in torch.arange(len(images)).split(size):
         rows = slice(int(part[0]), int(part[-1]) + 1)

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qualiclip.config import TrainConfig
-from qualiclip.crops import degraded, generator
+from qualiclip.crops import Batch, generator
 
 # views and allocations, which launch nothing
 # fmt: off
@@ -50,9 +50,9 @@ class Launches(TorchDispatchMode):
 def count(config: TrainConfig, step: int, least: int) -> Launches:
     """Launches of one step on noise."""
     views = 1 if config.crop_layout == "single" else 2
-    crops = torch.rand(config.crop_pairs, views, 3, config.crop, config.crop)
+    crops = torch.randint(256, (config.crop_pairs, views, 3, config.crop, config.crop), dtype=torch.uint8)
     with Launches(least) as launches:
-        degraded(crops, config, generator(0, 3, step, 0))
+        Batch(crops, config, generator(0, 3, step, 0)).on("cpu")
     return launches
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from qualiclip import crops as cropping
 from qualiclip import train as training
 from qualiclip.config import TrainConfig
-from qualiclip.crops import CropPairs, degraded, generator, held_out
+from qualiclip.crops import Batch, CropPairs, degraded_batches, generator, held_out
 from qualiclip.tensors import to_image
 from qualiclip.train import CHECKPOINT, train
 from tests.support.commands import run
@@ -110,19 +110,37 @@ def test_crops(files, layout):
 
 def test_levels_reach_from_the_mildest_to_the_severest(files):
     c = config(levels=3, first_level=0, types_per_pair=2)
-    crops = CropPairs(files, c)[0][0].float() / 255
-    images = degraded(crops, c, generator(1))
+    pixels = CropPairs(files, c)[0][0]
+    crops, images = pixels / 255, Batch(pixels, c, generator(1)).on("cpu")
     assert images.shape == (2, 2, 3, 3, 64, 64)
     assert torch.equal(images[:, :, 0], crops), "level 0 does not change the crop"
     change = (images - crops[:, :, None]).abs().mean((0, 1, 3, 4, 5))
     assert change[0] < change[1] < change[2]
-    assert not torch.equal(degraded(crops, config(levels=3), generator(1))[:, :, 0], crops)
+    assert not torch.equal(Batch(pixels, config(levels=3), generator(1)).on("cpu")[:, :, 0], crops)
+
+
+def test_codecs_that_work_ahead_give_what_the_step_would_have_computed(files, monkeypatch):
+    monkeypatch.setattr(cropping, "TYPES", {t: cropping.TYPES[t] for t in ("jpeg", "white_noise", "jpeg2000")})
+    c = config(crop_pairs=6, types_per_pair=2)
+    pixels = CropPairs(files, c)[0][0]
+    ahead, on_the_spot = (Batch(pixels, c, generator(1)) for _ in range(2))
+    assert set(ahead.compressed) == {"jpeg", "jpeg2000"}
+    on_the_spot.compressed.clear()
+    assert torch.equal(ahead.on("cpu"), on_the_spot.on("cpu"))
+
+
+def test_batches_come_in_the_order_of_their_steps_however_far_ahead_codecs_are(files):
+    c = config(types_per_pair=1)
+    crops = CropPairs(files, c)
+    batches = [images for images, _ in degraded_batches(crops, range(3, 10), "cpu")]
+    alone = [Batch(crops[k][0], c, generator(c.seed, 3, k, 0)).on("cpu") for k in range(3, 10)]
+    assert len(batches) == 7 and all(torch.equal(a, b) for a, b in zip(batches, alone, strict=True))
 
 
 def test_an_epoch_visits_every_image_once(files):
     c = config(crop_pairs=3)
     data = CropPairs(files, c)
-    picked = [data._pick(step, i, attempt=0) for step in range(2) for i in range(3)]
+    picked = [data.pick(step, i) for step in range(2) for i in range(3)]
     assert sorted(picked) == files
 
 
