@@ -44,17 +44,22 @@ def begun_and_awaited(makers: list[Callable[[], Batch]]) -> float:
     return sum(wait(make()) for make in makers)
 
 
-def ahead(makers: list[Callable[[], Batch]], device_seconds: float) -> float:
-    """Seconds that the main thread waits, where codecs of the next steps work while a device is busy."""
+def ahead(makers: list[Callable[[], Batch]], work: Callable[[Batch], object]) -> float:
+    """Seconds that the main thread waits for codecs: those of the next steps run during the `work` on a batch."""
     begun: deque[Batch] = deque()
     waited = 0.0
-    for make in [*makers, *[None] * AHEAD]:
-        if make:
-            begun.append(make())
-        if len(begun) > AHEAD or not make:
-            waited += wait(begun.popleft())
-            time.sleep(device_seconds)
+    for step in range(len(makers) + AHEAD):
+        begun.extend(make() for make in makers[step : step + 1])
+        if step >= AHEAD:
+            batch = begun.popleft()
+            waited += wait(batch)
+            work(batch)
     return waited
+
+
+def busy_for(seconds: float) -> Callable[[Batch], None]:
+    """The work of a device on a batch, imitated by a sleep."""
+    return lambda _: time.sleep(seconds)
 
 
 def set_threads(threads: int) -> None:
@@ -83,7 +88,8 @@ def main() -> None:
         seconds[awaited].append(begun_and_awaited(makers) / args.steps)
         for factor in args.device:
             name = f"{args.threads} threads, device busy for {factor:g} of the first"
-            seconds[name].append(ahead(makers, factor * seconds[first][-1]) / args.steps)
+            pause = factor * seconds[first][-1]
+            seconds[name].append(ahead(makers, busy_for(pause)) / args.steps)
     for name, values in seconds.items():
         share = statistics.median(v / f for v, f in zip(values, seconds[first], strict=True))
         print(f"{name:44s} {1e3 * statistics.median(values):7.1f} ms per step, {share:.3f} of the first")

@@ -27,7 +27,7 @@ def photo_crops(n: int, size: int) -> torch.Tensor:
     return torch.stack(crops)
 
 
-def seconds_per_batch(type_name: str, images: torch.Tensor, repeats: int) -> float:
+def seconds_per_batch(type_name: str, images: torch.Tensor, repeats: int, generator: str = "kadid") -> float:
     """Median seconds of one call on a batch (B, 3, H, W) of crop pairs, over `repeats` calls after one to warm up."""
     n = len(images)
     draw = Draw.sample(-(-n // PAIR), torch.Generator().manual_seed(0)).repeat(PAIR)[torch.arange(n)]
@@ -35,7 +35,7 @@ def seconds_per_batch(type_name: str, images: torch.Tensor, repeats: int) -> flo
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        degrade(images, type_name, levels, draw)
+        degrade(images, type_name, levels, draw, generator)
         if images.is_cuda:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)

@@ -17,8 +17,6 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from pyiqa.archs import qualiclip_arch
-from pyiqa.archs.clip_model import CLIP
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -38,8 +36,10 @@ def degraded_photos(n: int, width: int, height: int) -> Tensor:
     return torch.cat(done)
 
 
-def random_clip() -> CLIP:
+def random_clip() -> torch.nn.Module:
     """pyiqa's CLIP RN50 with random weights, and batch norm statistics of photos, as a trained encoder has them."""
+    from pyiqa.archs.clip_model import CLIP
+
     torch.manual_seed(0)
     clip = CLIP(1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 1).float()
     clip.logit_scale.data.fill_(math.log(100))
@@ -65,7 +65,12 @@ def spread_prompts(visual: torch.nn.Module) -> Tensor:
 
 
 def both_models(folder: Path) -> tuple[torch.nn.Module, QualiCLIP]:
-    """pyiqa's metric, and the model of this suite, with the same random weights, which are written into `folder`."""
+    """pyiqa's metric, and the model of this suite, with the same random weights, which are written into `folder`.
+
+    Raises ImportError where pyiqa is not installed.
+    """
+    from pyiqa.archs import qualiclip_arch
+
     clip = random_clip()
     file = folder / "random.pth"
     state = {f"clip_model.{k}": v for k, v in clip.state_dict().items()}
@@ -78,6 +83,17 @@ def both_models(folder: Path) -> tuple[torch.nn.Module, QualiCLIP]:
     ours = QualiCLIP.from_checkpoint(file)
     ours.logit_scale /= 2  # pyiqa's temperature
     return theirs, ours
+
+
+def imitated() -> QualiCLIP:
+    """A model with such weights, where pyiqa is not installed."""
+    model = QualiCLIP.create(pretrained=None)
+    model.encoder.train()
+    with torch.no_grad():
+        model.encoder(F.interpolate(photo_crops(16, 224), size=128) * 4 - 2)
+    model.eval()
+    model.prompts = spread_prompts(model.encoder).unflatten(0, (-1, 2))
+    return model
 
 
 def seconds_by_turns(runs: dict[str, Callable[[], Tensor]], rounds: int, device: str) -> dict[str, list[float]]:

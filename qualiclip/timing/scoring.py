@@ -57,6 +57,17 @@ def timed(name: str, dataset: DatasetCard, index: pd.DataFrame, raw: Path, args:
     return f"| {name} | {a:.2f} | {b:.2f} | {b / a:.2f} | {difference:.1e} |"
 
 
+def folder_set(files: list[Path]) -> tuple[DatasetCard, pd.DataFrame]:
+    """Files of one folder as a dataset of its own: its card, and its index with sizes."""
+    sizes = [image_size(f) for f in files]
+    index = pd.DataFrame(
+        {"image": [f.name for f in files], "width": [w for w, _ in sizes], "height": [h for _, h in sizes]}
+    )
+    folder = files[0].parent
+    facts = {"title": "", "family": "authentic", "citation": "", "license": ""}
+    return DatasetCard(name=folder.name, path=folder, folder=folder, **facts), index
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Images per second of pyiqa image by image, and of the scoring job.")
     parser.add_argument("methods", nargs="+", help="method cards of pyiqa's metrics")
@@ -68,22 +79,9 @@ def main() -> None:
     )
     parser.add_argument("--mirror", type=Path, help="folder of local files used in place of the network")
     args = parser.parse_args()
-    # the folder as a dataset of its own
     files = sorted(f for f in args.images.iterdir() if f.suffix.lower() in SUFFIXES)
     files = files[:: max(1, len(files) // args.count)][: args.count]
-    sizes = [image_size(f) for f in files]
-    index = pd.DataFrame(
-        {"image": [f.name for f in files], "width": [w for w, _ in sizes], "height": [h for _, h in sizes]}
-    )
-    dataset = DatasetCard(
-        name=args.images.name,
-        path=args.images,
-        title="",
-        family="authentic",
-        folder=args.images,
-        citation="",
-        license="",
-    )
+    dataset, index = folder_set(files)
     # one row per method
     print("| method | pyiqa, images/s | job, images/s | ratio | largest difference |\n|---|---|---|---|---|")
     for name in args.methods:
