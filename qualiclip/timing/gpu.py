@@ -134,8 +134,14 @@ def timed_steps(run: Run, s: Setting, steps: int, warm: int = 8) -> list[float]:
     return milliseconds([lambda: run.update(batches, 1000)] * (warm + steps), s.device)[warm:]
 
 
+def pinned(pixels: Tensor, device: str) -> Tensor:
+    """As a loader of training hands pixels over."""
+    return pixels.pin_memory() if device == "cuda" else pixels
+
+
 def machine(s: Setting) -> Facts:
-    git = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    command = ["git", "rev-parse", "--short=12", "HEAD"] if shutil.which("git") else ["true"]
+    git = subprocess.run(command, capture_output=True, text=True, check=False)
     return {
         "device": torch.cuda.get_device_name() if s.device == "cuda" else "cpu",
         "cpu_cores": s.threads,
@@ -158,7 +164,7 @@ def training(s: Setting) -> Facts:
     given = itertools.cycle(ready)
     alone = milliseconds([lambda: run.update(given, 1000)] * (3 + s.steps // 2), s.device)[3:]
     # degrading alone, codecs done
-    batches = [Batch(crops[k][0], s.config, generator(0, 3, k, 0)) for k in range(12)]
+    batches = [Batch(pinned(crops[k][0], s.device), s.config, generator(0, 3, k, 0)) for k in range(12)]
     for batch in batches:
         codecs.wait(batch)
     degrading = milliseconds([partial(b.on, s.device) for b in batches], s.device)[2:]
@@ -181,8 +187,7 @@ def codec_times(s: Setting) -> Facts:
     """Milliseconds of a step that the main thread waits for codecs, while the device works on earlier steps."""
     run = Run(s.config, s.device)
     run.train_mode()
-    pixels = CropPairs(s.files(), s.config)[0][0]
-    pixels = pixels.pin_memory() if s.device == "cuda" else pixels
+    pixels = pinned(CropPairs(s.files(), s.config)[0][0], s.device)
     makers = codecs.batches(s.config, s.steps, pixels)
 
     def work(batch: Batch) -> None:
