@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from qualiclip.bench.methods.contract import Batch
 from qualiclip.bench.methods.library_patches import weights_or_not_run
-from qualiclip.bench.methods.niqe_distance import Pristine, cut, gaussian, sharpest
-from qualiclip.images import open_rgb
+from qualiclip.bench.methods.niqe_distance import Pristine, cut, gaussian, photos, sharpest
 from qualiclip.model import QualiCLIP
-from qualiclip.tensors import to_tensor
 
 SIDE, STRIDE = 96, 48  # px
 
@@ -38,8 +35,8 @@ class Mvg:
         """Write mean and covariance of the features of each photo's sharpest patches to `out`, a NumPy archive."""
         self.load_encoder(device)
         rows = []
-        for file in tqdm(files, desc="fit", unit="photo"):
-            patches = cut((to_tensor(open_rgb(file)).float() / 255).to(device), SIDE, SIDE)
+        for photo in photos(files):
+            patches = cut(photo.to(device), SIDE, SIDE)
             rows.append(self.encode(patches[sharpest(patches)]).double().cpu())
         mean, covariance = gaussian(torch.cat(rows))
         with out.open("wb") as f:

@@ -11,12 +11,9 @@ from pyiqa.archs.niqe_arch import blockproc, calculate_niqe, compute_feature
 from pyiqa.matlab_utils import imresize
 from pyiqa.utils.color_util import to_y_channel
 from torch import Tensor
-from tqdm import tqdm
 
 from qualiclip.bench.methods.contract import Batch
-from qualiclip.bench.methods.niqe_distance import cut, sharpest
-from qualiclip.images import open_rgb
-from qualiclip.tensors import to_tensor
+from qualiclip.bench.methods.niqe_distance import cut, photos, sharpest
 
 BLOCK = 96  # px, as in NIQE
 
@@ -54,8 +51,7 @@ class NiqeFit:
         Photos smaller than one block are left out.
         """
         chosen = []
-        for file in tqdm(files, desc="fit NIQE", unit="photo"):
-            photo = to_tensor(open_rgb(file)).float() / 255
+        for photo in photos(files):
             if min(photo.shape[-2:]) < BLOCK:
                 continue
             blocks = photo[:, : photo.shape[1] // BLOCK * BLOCK, : photo.shape[2] // BLOCK * BLOCK]

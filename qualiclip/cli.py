@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 FORMATS = ("table", "csv", "json")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Plain(csv.unix_dialect):
+    """CSV with Unix ends of lines, and quotes only where they are needed."""
+
+    quoting = csv.QUOTE_MINIMAL
 
 
 def _score(args: argparse.Namespace) -> int:
@@ -32,18 +42,28 @@ def _score(args: argparse.Namespace) -> int:
     # scores, printed in the format asked for
     rows = score(model, files, device, progress=sys.stderr.isatty())
     records: list[dict[str, Any]] = [{"image": str(r.image), "score": r.score, "error": r.error} for r in rows]
-    if args.format == "json":
+    _print(records, args.format)
+    return int(any(r.error for r in rows))
+
+
+def _print(records: list[dict[str, Any]], form: str) -> None:
+    """Print image, score and error of each file as a table, CSV or JSON. Bytes that are no text become \\x.."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if form == "json":
         json.dump(records, sys.stdout, indent=2)
         print()
-    elif args.format == "csv":
-        writer = csv.DictWriter(sys.stdout, ["image", "score", "error"], lineterminator="\n")
+    elif form == "csv":
+        # csv.writer would leave a carriage return without quotes, and readers take it for the end of the line
+        broken = any("\r" in r["image"] for r in records)
+        writer = csv.DictWriter(sys.stdout, ["image", "score", "error"], dialect=csv.unix_dialect if broken else Plain)
         writer.writeheader()
         writer.writerows(records)
     else:
-        width = max(len(r["image"]) for r in records)
-        for r in records:
-            print(f"{r['image']:{width}}  {r['error'] or format(r['score'], '.4f')}")
-    return int(any(r.error for r in rows))
+        names = [CONTROL.sub(lambda m: repr(m[0])[1:-1], r["image"]) for r in records]  # one line per file
+        width = max(map(len, names))
+        for name, r in zip(names, records, strict=True):
+            print(f"{name:{width}}  {r['error'] or format(r['score'], '.4f')}")
 
 
 def _degrade(args: argparse.Namespace) -> int:
@@ -52,16 +72,28 @@ def _degrade(args: argparse.Namespace) -> int:
 
     from qualiclip.degrade import TYPES
     from qualiclip.degrade.sheet import sheet
-    from qualiclip.images import open_rgb
+    from qualiclip.images import UnreadableImage, open_rgb
+    from qualiclip.io import atomic
 
-    try:
-        image = open_rgb(args.image)
-        picture = sheet(image, args.types or list(TYPES), args.seed)
-    except (OSError, ValueError, Image.DecompressionBombError) as e:
-        print(f"error: {args.image}: {e}", file=sys.stderr)
-        return 2
     out = args.out or args.image.with_name(f"{args.image.stem}_degraded.png")
-    picture.save(out)
+    problem = ""
+    if Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
+        problem = f"{out}: no image format is known by this suffix; .png, for example, is"
+    elif os.path.lexists(out):
+        problem = f"{out} is there already; remove it, or name another file by --out"
+    # draw, and write
+    try:
+        if not problem:
+            picture = sheet(open_rgb(args.image), args.types or list(TYPES), args.seed)
+            with atomic(out) as temporary:
+                picture.save(temporary)
+    except UnreadableImage as e:
+        problem = str(e)
+    except (OSError, ValueError) as e:
+        problem = f"{out}: {e.strerror}" if isinstance(e, OSError) and e.strerror else f"{args.image}: {e}"
+    if problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
     print(out)
     return 0
 

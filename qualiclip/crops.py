@@ -14,14 +14,13 @@ from functools import cache, lru_cache
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from qualiclip.config import TrainConfig
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.distributed import RANK, WORLD
-from qualiclip.images import open_rgb
+from qualiclip.images import UnreadableImage, open_rgb
 from qualiclip.tensors import to_tensor
 
 VALIDATION_STEP = 2**31  # steps from here on draw validation batches; training never gets there
@@ -93,8 +92,8 @@ class CropPairs(Dataset):
             file = self.pick(step, i, attempt)
             try:
                 image = (_kept if len(self.files) <= KEPT else _decoded)(file)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-                unreadable.append(f"{file}: {e}")
+            except UnreadableImage as e:
+                unreadable.append(str(e))
                 continue
             return self._crops(file, image, generator(self.config.seed, 0, step, i))
         raise ValueError(f"{ATTEMPTS} photos in a row cannot be decoded; the last is {unreadable[-1]}")

@@ -102,6 +102,10 @@ class QualiCLIP(nn.Module):
         self.encoder = encoder
         self.logit_scale = logit_scale
         self.config = config or {}
+        # bytes of memory that scoring takes per pixel of an image, measured with the encoders of this suite: the image
+        # and its normalised copy, and the widest activations, which are those of the stem
+        width = encoder.conv3.out_channels if isinstance(encoder, ModifiedResNet) else 0
+        self.bytes_per_pixel = 48 + 2 * width
         self.register_buffer("prompts", prompts)
         self.register_buffer("mean", torch.tensor(OPENAI_DATASET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(OPENAI_DATASET_STD).view(3, 1, 1), persistent=False)

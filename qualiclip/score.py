@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import glob
+import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
-from qualiclip.images import SUFFIXES, batches_by_size, image_size, open_rgb
+from qualiclip import folders, memory
+from qualiclip.images import SUFFIXES, UnreadableImage, batches_by_size, image_size, open_rgb
 from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_tensor
 
 MIN_SIDE = 64
 # Pixels of a batch: a CPU is fastest if the activations fit into its cache, a GPU if there are enough to keep it busy.
 BATCH_PIXELS = {"cpu": 400_000, "cuda": 12_000_000}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,30 +37,48 @@ class Row:
 def find_images(patterns: list[str]) -> list[Path]:
     """Files, folders (searched recursively) and globs -> image files in the order of the patterns, each one once.
 
-    Raises FileNotFoundError for a pattern without a match, ValueError for a folder without images.
+    A folder is searched as `folders.walk` describes; what it leaves out is logged. A subfolder that cannot be listed
+    is in the result, too, so that it has a row. A file that is named, or matched by a glob, is taken as it is.
+    Raises FileNotFoundError for patterns without a match, ValueError for an empty one and for a folder without images.
     """
     files: list[Path] = []
+    absent = []
     for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise ValueError(f"{path}: no images in this folder ({', '.join(sorted(SUFFIXES))})")
-            files += inside
-        elif path.exists():
-            files.append(path)
-        else:
-            anchor = Path(path.anchor or ".")
-            matches = sorted(anchor.glob(str(path.relative_to(anchor) if path.anchor else path)))
-            if not matches:
-                raise FileNotFoundError(f"{pattern}: no such file, folder or match")
-            files += matches
+        if not pattern:
+            raise ValueError("an empty path; is a variable of your shell not set?")
+        # brackets in the name of a folder are meant as they are where they match nothing as a glob
+        matches = [pattern] if os.path.lexists(pattern) else _matches(pattern) or _matches(pattern.replace("[", "[[]"))
+        absent += [] if matches else [pattern]
+        for path in map(Path, matches):
+            files += _inside(path) if os.path.isdir(path) else [path]
+    if absent:
+        raise FileNotFoundError("\n".join(f"{a}: no such file, folder or match" for a in absent))
     return list(dict.fromkeys(files))
 
 
-def _problem(size: tuple[int, int]) -> str:
+def _matches(pattern: str) -> list[str]:
+    """What a glob matches, sorted; `**` means any folders. Hidden files are not matched, as in a shell."""
+    return sorted(glob.glob(pattern, recursive=True))
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The images of a folder, and its subfolders that cannot be listed. Raises ValueError for none of both."""
+    found = folders.walk(folder)
+    if found.left_out:
+        log.warning("left out of %s: %s", folder, found.note())
+    inside = [folder / f for f in sorted(found.images + found.unreadable)]
+    if not inside:
+        raise ValueError(f"{folder}: no images in this folder ({', '.join(sorted(SUFFIXES))})")
+    return inside
+
+
+def _problem(model: QualiCLIP, size: tuple[int, int], device: str) -> str:
     """Why an image of this width and height cannot be scored; empty if it can be."""
-    return "" if min(size) >= MIN_SIDE else f"{size[0]}x{size[1]} px is under {MIN_SIDE} px"
+    if min(size) < MIN_SIDE:
+        return f"{size[0]}x{size[1]} px is under {MIN_SIDE} px"
+    # the system would end the process where it lacks memory; a GPU raises an error, which becomes a row
+    need, free = size[0] * size[1] * model.bytes_per_pixel, memory.available()
+    return memory.shortage(size, need, free) if device == "cpu" and need > free else ""
 
 
 def score_files(model: QualiCLIP, files: list[Path], device: str = "cpu") -> Iterator[Row]:
@@ -64,10 +88,10 @@ def score_files(model: QualiCLIP, files: list[Path], device: str = "cpu") -> Ite
     for file in files:
         try:
             size = image_size(file)
-        except ValueError as e:
-            yield Row(file, None, f"cannot be read: {e}")
+        except UnreadableImage as e:
+            yield Row(file, None, f"cannot be read: {e.reason}")
             continue
-        if problem := _problem(size):
+        if problem := _problem(model, size, device):
             yield Row(file, None, problem)
         else:
             good.append(file)
@@ -84,13 +108,30 @@ def _score_batch(model: QualiCLIP, files: list[Path], device: str) -> Iterator[R
         try:
             images.append(to_tensor(open_rgb(file)))
             decoded.append(file)
-        except (OSError, ValueError, Image.DecompressionBombError) as e:
-            yield Row(file, None, f"cannot be read: {e}")
+        except UnreadableImage as e:
+            yield Row(file, None, f"cannot be read: {e.reason}")
     # a header may disagree with the pixels, and only images of one size can be stacked
     for same in batches_by_size([tuple(x.shape[1:]) for x in images], lambda _: len(images)):
-        batch = torch.stack([images[i] for i in same]).to(device).float() / 255
-        for i, score in zip(same, model.score(batch).tolist(), strict=True):
-            yield Row(decoded[i], score)
+        yield from _score_stack(model, [decoded[i] for i in same], [images[i] for i in same], device)
+
+
+def _score_stack(model: QualiCLIP, files: list[Path], images: list[Tensor], device: str) -> Iterator[Row]:
+    """Score decoded images (3, H, W) of one size: one row per file. What fails together is tried one by one."""
+    height, width = images[0].shape[1:]
+    if problem := _problem(model, (width, height), device):
+        yield from (Row(file, None, problem) for file in files)
+        return
+    try:
+        scores = model.score(torch.stack(images).to(device).float() / 255).tolist()
+    except RuntimeError as e:  # not enough memory, on a GPU
+        scores, problem = [], f"cannot be scored: {str(e).splitlines()[0]}"
+    if scores:
+        yield from (Row(file, s) for file, s in zip(files, scores, strict=True))
+    elif len(files) == 1:
+        yield Row(files[0], None, problem)
+    else:
+        for file, image in zip(files, images, strict=True):
+            yield from _score_stack(model, [file], [image], device)
 
 
 def score(model: QualiCLIP, files: list[Path], device: str = "cpu", progress: bool = True) -> list[Row]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qualiclip.bench import provenance
 from qualiclip.bench.absence import leave_reason, reason_of
 from qualiclip.bench.cards.base import CardError
+from qualiclip.images import UnreadableImage
 from qualiclip.io import DamagedFile, sha256
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run(main: Callable[[], None]) -> None:
     """Run a job's `main`. An error that a user can mend ends it with one line, not with a traceback."""
     try:
         main()
-    except (CardError, DamagedFile) as e:
+    except (CardError, DamagedFile, UnreadableImage) as e:
         sys.exit(f"error: {e}")
     except OSError as e:
         if e.errno not in REMEDIES or e.filename is None:

@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from qualiclip.bench.cards.base import Address, Card, DatasetFamily, Range, Strict
 from qualiclip.io import digest
 
+# raw/<dataset>/folder leads to a user's own folder, and nothing is written among its files
+OWN_FOLDER = "folder"
+
 
 class Download(Strict):
     """One file of a dataset, from exactly one place."""
@@ -77,6 +80,8 @@ class Labels(Strict):
     )
     file: str = Field(description="path or glob under raw/<dataset>/; the tables of several matches are concatenated")
     separator: str = Field(",", description="csv: column separator; a regular expression if longer than one character")
+    encoding: str = Field("utf-8", description="csv: of the text; a byte order mark decides over it")
+    decimal: Literal[".", ","] = Field(".", description="what separates the decimals of numbers that are text")
     columns: list[str] | None = Field(None, description="csv: column names of a file without a header")
     skip: int = Field(0, ge=0, description="first rows that do not belong to the set")
     image: str = Field("image", description="column (mat: variable) of the image name")
@@ -221,6 +226,10 @@ class DatasetCard(Card):
         """How far a median over the test parts may move, because the order of the split files is not confirmed."""
         return self.splits.files.reach if self.splits and self.splits.use == "files" and self.splits.files else 0.0
 
+    def content(self, raw: Path) -> Path:
+        """The folder in raw = raw/<dataset>/ that the paths of the card are relative to."""
+        return raw / OWN_FOLDER if self.folder else raw
+
     def wanted_files(self, labels_only: bool) -> list[Download]:
         """The files to fetch: the release, or what replaces it where only the labels are needed."""
         alone = {f.alternative for f in self.files if f.labels_only} if labels_only else set()
@@ -229,7 +238,7 @@ class DatasetCard(Card):
     def raw_digest(self, labels_only: bool = False) -> str:
         """Digest of what determines the raw folder: the citation does not."""
         files = [f.model_dump() for f in self.wanted_files(labels_only)]
-        return digest([files, self.model_dump(include={"make", "folder"})])
+        return digest([files, self.model_dump(include={"make", "folder"}), *([OWN_FOLDER] if self.folder else [])])
 
     def index_digest(self) -> str:
         """Digest of what determines the index."""

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from qualiclip.bench import job
 from qualiclip.bench.cards.base import load_function, read_card
-from qualiclip.bench.cards.dataset import DatasetCard, Download
+from qualiclip.bench.cards.dataset import OWN_FOLDER, DatasetCard, Download
 from qualiclip.bench.data.archive import Damaged, extract
 from qualiclip.bench.data.download import FetchError, Unavailable, download
 from qualiclip.io import atomic_folder, read_json, sha256, write_text
@@ -132,12 +132,20 @@ def unpack(archive: Path, target: Path, store: Path) -> None:
         raise
 
 
-def link(folder: Path, target: Path) -> None:
-    """Link the content of a user's own folder into the folder `target`. Raises FetchError if it does not exist."""
+def link(folder: Path, link: Path, raw: Path) -> None:
+    """Make `link` lead to a user's own folder, in which nothing is ever written.
+
+    raw: the folder raw/<dataset>/, which will be replaced. Raises FetchError for a folder that does not exist, or that
+    lies in raw, or the other way round.
+    """
     if not folder.is_dir():
         raise FetchError(f"{folder}: no such folder; correct `folder` in the card")
-    for entry in folder.iterdir():
-        (target / entry.name).symlink_to(entry.resolve())
+    own, ours = folder.resolve(), raw.resolve()
+    if own.is_relative_to(ours) or ours.is_relative_to(own):
+        raise FetchError(
+            f"{folder}: your folder and {raw}, which this suite writes, must not lie in each other; move it"
+        )
+    link.symlink_to(own, target_is_directory=True)
 
 
 def obtain_all(
@@ -201,7 +209,7 @@ def fetch(
                 make = load_function(card.make.function, card.path.parent)
                 make(target, *(raw / n for n in card.make.needs), **card.make.arguments)
             if card.folder:
-                link(card.folder, target)
+                link(card.folder, target / OWN_FOLDER, manifest.parent)
             facts["sha256"] = {item.filename: digest for item, _, digest in obtained}
             (target / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
         # the files have proved usable

@@ -8,9 +8,7 @@ is not here, the reason stands in place of the index.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -21,69 +19,46 @@ from tqdm import tqdm
 from qualiclip.bench import job
 from qualiclip.bench.absence import leave_reason
 from qualiclip.bench.cards.base import read_card
-from qualiclip.bench.cards.dataset import DatasetCard
+from qualiclip.bench.cards.dataset import DatasetCard, Images
 from qualiclip.bench.data.fetch import MANIFEST, not_here
-from qualiclip.bench.data.labels import DatasetError, listed, read_labels, without_duplicates
+from qualiclip.bench.data.labels import MAX_NAMES, DatasetError, listed, read_labels, without_duplicates
+from qualiclip.bench.data.names import AmbiguousName, match
 from qualiclip.bench.data.splits import attach, in_list
 from qualiclip.bench.formats import TRAINED, write_csv
-from qualiclip.images import SUFFIXES, image_size
+from qualiclip.folders import walk
+from qualiclip.images import UnreadableImage, image_size
 
 
 def root_of(card: DatasetCard, raw: Path) -> Path:
-    """The folder of the images under raw = raw/<dataset>/. Raises DatasetError for none, or more than one."""
-    folders = [p for p in raw.glob(card.images.root) if p.is_dir()] if card.images.root else [raw]
+    """The folder of the images under raw, where the card's paths begin. Raises DatasetError for none, or several."""
+    named = raw / card.images.root
+    folders = [named] if named.is_dir() else [p for p in raw.glob(card.images.root) if p.is_dir()]
     if len(folders) != 1:
         problem = f"there are {listed([str(f) for f in sorted(folders)])}" if folders else "there is none"
-        raise DatasetError(f"{card.name}: one folder {raw / card.images.root} expected, {problem}")
+        raise DatasetError(f"{card.name}: one folder {named} expected, {problem}")
     return folders[0]
 
 
-def image_files(root: Path) -> list[str]:
-    """All image files under `root`, relative to it, sorted. Links to folders are followed, each folder is read once."""
-    images, visited = [], set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in visited:
-            subfolders.clear()
-            continue
-        visited.add(real)
-        subfolders[:] = [d for d in subfolders if d != "__MACOSX"]
-        relative = PurePosixPath(os.path.relpath(folder, root))
-        images += [str(relative / f) for f in files if not f.startswith(".") and Path(f).suffix.lower() in SUFFIXES]
-    return sorted(images)
+def image_files(card: DatasetCard, root: Path) -> list[str]:
+    """All image files under `root`, relative to it, sorted. Raises DatasetError for an unreadable subfolder."""
+    found = walk(root)
+    if found.unreadable:
+        raise DatasetError(f"{card.name}: {listed(found.unreadable)} under {root} cannot be listed; make it readable")
+    if found.left_out:
+        print(f"{card.name}: left out of {root}: {found.note()}")
+    return found.images
 
 
-def path_ending(name: str, depth: int) -> str:
-    """The last `depth` parts of a path in lower case. Names in label and score files are compared by it."""
-    return "/".join(name.lower().split("/")[-depth:])
-
-
-def locate(names: pd.Series, root: Path, dataset: str, allow_missing: bool) -> pd.Series:
+def locate(names: pd.Series, files: list[str], root: Path, dataset: str, allow_missing: bool) -> pd.Series:
     """Names in the labels -> paths under `root` of the images that they mean, with the same row numbers.
 
-    A name matches the end of a path: case may differ, and the path may have more folders in front. Missing images are
-    left out where allow_missing. Raises DatasetError for missing images otherwise, where all images are missing, and
-    for a name that could mean several files.
+    files: the images under `root`. Missing images are left out where allow_missing. Raises DatasetError for missing
+    images otherwise, where all images are missing, and for a name that could mean several files.
     """
-    # all paths by their ends
-    files = image_files(root)
-    ends: dict[str, list[str]] = defaultdict(list)
-    for depth in set(names.str.count("/") + 1):
-        for file in files:
-            if file.count("/") + 1 >= depth:
-                ends[f"{depth}:{path_ending(file, depth)}"].append(file)
-    exact = set(files)
-
-    # the exact path is best, then the same path in another case, then a longer one
-    def find(name: str) -> str | None:
-        candidates = ends.get(f"{name.count('/') + 1}:{name.lower()}", [])
-        best = [c for c in candidates if c.lower() == name.lower()] or candidates
-        if len(best) > 1 and name not in exact:
-            raise DatasetError(f"{dataset}: {name} could mean {listed(best)} under {root}")
-        return name if name in exact else (best[0] if best else None)
-
-    # paths, and what to do about missing images
-    paths = names.map(find)
+    try:
+        paths = pd.Series(match(names.tolist(), files), names.index, dtype=object)
+    except AmbiguousName as e:
+        raise DatasetError(f"{dataset}: {e} under {root}") from e
     missing = names[paths.isna()].tolist()
     if missing and not allow_missing:
         raise DatasetError(
@@ -100,6 +75,7 @@ def labelled(card: DatasetCard, raw: Path) -> pd.DataFrame:
 
     It reads label and split files under raw = raw/<dataset>/, no images. Raises DatasetError or SplitError.
     """
+    raw = card.content(raw)
     table = read_labels(card, raw)
     lists = {f"{TRAINED}{name}": in_list(table, name, images) for name, images in card.training_lists.items()}
     if card.splits:
@@ -117,13 +93,14 @@ def labelled(card: DatasetCard, raw: Path) -> pd.DataFrame:
     return table
 
 
-def unlabelled_images(card: DatasetCard, root: Path, allow_missing: bool) -> pd.DataFrame:
+def unlabelled_images(card: DatasetCard, files: list[str], root: Path, allow_missing: bool) -> pd.DataFrame:
     """The images of a set without labels. Raises DatasetError for fewer than the card states; more are no error.
 
-    allow_missing: there may be fewer, but at least one.
+    files: the images under `root`. allow_missing: there may be fewer, but at least one.
     """
-    matches = {str(p.relative_to(root)) for p in root.glob(card.images.pattern)}
-    table = pd.DataFrame({"image": [f for f in image_files(root) if f in matches]}, dtype=str)
+    everywhere = card.images.pattern == Images().pattern
+    matches = set() if everywhere else {p.relative_to(root).as_posix() for p in root.glob(card.images.pattern)}
+    table = pd.DataFrame({"image": [f for f in files if everywhere or f in matches]}, dtype=str)
     table = without_duplicates(table, card)
     count = card.images.count or len(table)
     if not len(table) or (len(table) < count and not allow_missing):
@@ -140,24 +117,44 @@ def build(card: DatasetCard, raw: Path, allow_missing: bool = False) -> pd.DataF
     Raises DatasetError or SplitError, and ValueError for an image that cannot be read.
     """
     # labels, and the images that they mean
-    root = root_of(card, raw)
+    root = root_of(card, card.content(raw))
+    files = image_files(card, root)
     if card.labels:
         table = labelled(card, raw)
-        names = locate(table["image"], root, card.name, allow_missing)
+        names = locate(table["image"], files, root, card.name, allow_missing)
     else:
-        table = unlabelled_images(card, root, allow_missing)
+        table = unlabelled_images(card, files, root, allow_missing)
         names = table["image"]
     if names.duplicated().any():
         raise DatasetError(f"{card.name}: two labels mean the file {listed(names[names.duplicated()].tolist())}")
     # paths under raw/<dataset>/, and sizes
     inside = PurePosixPath(root.relative_to(raw))
     table = table.loc[names.index].assign(image=[str(inside / f) for f in names]).reset_index(drop=True)
-    paths = [raw / f for f in table["image"]]
-    with ThreadPoolExecutor() as pool:
-        sizes = list(tqdm(pool.map(image_size, paths), total=len(paths), desc=f"index {card.name}", unit="image"))
+    sizes = sizes_of([raw / f for f in table["image"]], card)
     table.insert(1, "width", [w for w, _ in sizes])
     table.insert(2, "height", [h for _, h in sizes])
     return table
+
+
+def sizes_of(paths: list[Path], card: DatasetCard) -> list[tuple[int, int]]:
+    """Width and height of every image, by its header. Raises DatasetError that counts those which cannot be read."""
+
+    def size(path: Path) -> tuple[int, int] | str:
+        try:
+            return image_size(path)
+        except UnreadableImage as e:
+            return str(e)
+
+    with ThreadPoolExecutor() as pool:
+        sizes = list(tqdm(pool.map(size, paths), total=len(paths), desc=f"index {card.name}", unit="image"))
+    bad = [s for s in sizes if isinstance(s, str)]
+    if bad:
+        first = "\n".join(bad[:MAX_NAMES]) + ("\n..." if len(bad) > MAX_NAMES else "")
+        raise DatasetError(
+            f"{card.name}: {len(bad)} of {len(paths)} images cannot be read; replace them, "
+            f"or take them and their labels out of the set:\n{first}"
+        )
+    return [s for s in sizes if not isinstance(s, str)]
 
 
 def main() -> None:

@@ -13,7 +13,9 @@ from scipy.io.matlab import MatReadError
 
 from qualiclip.bench.cards.base import load_function
 from qualiclip.bench.cards.dataset import DatasetCard, Labels
+from qualiclip.bench.data import text_table
 from qualiclip.bench.formats import TRAINED
+from qualiclip.folders import hidden
 
 MAX_NAMES = 5  # names in a message
 
@@ -28,22 +30,21 @@ def listed(names: list[str]) -> str:
 
 
 def _csv(path: Path, labels: Labels) -> pd.DataFrame:
-    """A text table. All values stay text, so that an image named 007 keeps its name; a byte order mark is removed."""
-    header = {"names": labels.columns, "header": None} if labels.columns else {}
-    engine = "c" if len(labels.separator) == 1 else "python"
-    # the separator after the last column of a file without a header would make its first column the index
-    return pd.read_csv(
-        path, sep=labels.separator, encoding="utf-8-sig", engine=engine, dtype=str, index_col=False, **header
-    )
+    """A text table. All values stay text, so that an image named 007 keeps its name."""
+    return text_table.read(path.read_bytes(), str(path), labels.separator, labels.encoding, labels.columns)
 
 
 def _xlsx(path: Path, labels: Labels) -> pd.DataFrame:
     """The first sheet of a spreadsheet; names of images stay text."""
-    return pd.read_excel(path, dtype={labels.image: str})
+    table = pd.read_excel(path, dtype={labels.image: str})
+    return table.set_axis(table.index + 2)  # as the spreadsheet numbers its rows
 
 
 def _mat(path: Path, labels: Labels) -> pd.DataFrame:
     """The variables of a MATLAB file as columns; a cell array becomes text."""
+    with path.open("rb") as f:
+        if f.read(20).startswith(b"MATLAB 7.3"):
+            raise DatasetError(f"{path}: a file of MATLAB 7.3; save it by save(..., '-v7'), or as CSV")
     variables = {k: v.ravel() for k, v in loadmat(path).items() if not k.startswith("__")}
     return pd.DataFrame({k: [str(c.item()) for c in v] if v.dtype == object else v for k, v in variables.items()})
 
@@ -58,7 +59,8 @@ def _released(card: DatasetCard, raw: Path) -> pd.DataFrame:
     """
     # find the files
     labels = card.labels
-    paths = sorted(p for p in raw.glob(labels.file) if not p.name.startswith("."))
+    named = raw / labels.file
+    paths = [named] if named.is_file() else sorted(p for p in raw.glob(labels.file) if not hidden(p.name))
     if not paths:
         raise DatasetError(f"{card.name}: label file {raw / labels.file} is missing")
     # read them
@@ -68,7 +70,9 @@ def _released(card: DatasetCard, raw: Path) -> pd.DataFrame:
     for path in paths:
         try:
             tables.append(READERS[labels.format](path, labels))
-        except (ValueError, OSError, BadZipFile, MatReadError) as e:
+        except (text_table.TableError, DatasetError) as e:
+            raise DatasetError(f"{card.name}: {e}") from e
+        except (ValueError, OSError, BadZipFile, MatReadError, NotImplementedError, TypeError) as e:
             raise DatasetError(f"{path}: cannot be read as {labels.format} ({e})") from e
     # join them: MATLAB files, each with other variables, side by side, others one below the other
     if labels.format == "mat":
@@ -76,7 +80,24 @@ def _released(card: DatasetCard, raw: Path) -> pd.DataFrame:
         if len({len(t) for t in tables}) > 1:
             raise DatasetError(f"{card.name}: label files of different lengths: {listed(lengths)}")
         return pd.concat(tables, axis=1)
-    return pd.concat([t.assign(file=p.name) for p, t in zip(paths, tables, strict=True)], ignore_index=True)
+    return pd.concat([t.assign(file=p.name) for p, t in zip(paths, tables, strict=True)])
+
+
+def _numbers(table: pd.DataFrame, column: str, name: str, card: DatasetCard) -> np.ndarray:
+    """The numbers of a column, NaN where a deviation is empty. Raises DatasetError that names rows and values.
+
+    name: the column in the release. The row labels of the table are the rows of its file.
+    """
+    values = text_table.numbers(table[column], card.labels.decimal)
+    bad = np.isnan(values) & (table[column].notna() | (column == "mos")).to_numpy()
+    if bad.any():
+        rows = [f"{r.image}, row {r.Index}: {getattr(r, column)!r}" for r in table[bad].itertuples()]
+        comma = table[column][bad].astype(str).str.contains(",").any()
+        remedy = "; with a decimal comma, say decimal: ','" if comma else ""
+        raise DatasetError(
+            f"{card.name}: {len(rows)} images have no number in the column {name} ({listed(rows)}){remedy}"
+        )
+    return values
 
 
 def _group(names: pd.Series, card: DatasetCard, key: str) -> pd.Series:
@@ -96,23 +117,31 @@ def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     """
     # the columns that the card names
     labels, splits = card.labels, card.splits
-    table = _released(card, raw).dropna(how="all").iloc[labels.skip :]
+    released = _released(card, raw)
+    table = released.dropna(how="all").iloc[labels.skip :]
     columns = {k: getattr(labels, k) for k in ("image", "mos", "std", "ref", "group") if getattr(labels, k)}
     if splits and splits.column:
         columns["official"] = splits.column.column
     columns |= {f"{TRAINED}{name}": t.column for name, t in card.training_lists.items() if t.column}
     absent = [c for c in columns.values() if c not in table]
     if absent:
-        raise DatasetError(f"{card.name}: {labels.file} has no column {listed(absent)}; it has {listed(list(table))}")
-    table = table[list(columns.values())].set_axis(list(columns), axis=1).reset_index(drop=True)
+        has = [str(c) for c in table if c != "file"]
+        hint = text_table.hint(released[has])
+        raise DatasetError(f"{card.name}: {labels.file} has no column {listed(absent)}; it has {listed(has)}{hint}")
+    table = table[list(columns.values())].set_axis(list(columns), axis=1)
+    table = table[table["image"].notna()]  # without sums and remarks below a spreadsheet
+    if not len(table):
+        raise DatasetError(f"{card.name}: {labels.file} names no image")
     # names and numbers
-    table = table[table["image"].notna()].reset_index(drop=True)  # without sums and remarks below a spreadsheet
     table["image"] = table["image"].str.strip().str.replace("\\", "/").str.removeprefix("./")
-    for column in {"mos", "std"} & set(table):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    unlabelled = table["image"][~np.isfinite(table["mos"])].tolist()
-    if unlabelled:
-        raise DatasetError(f"{card.name}: {len(unlabelled)} images have no number as label ({listed(unlabelled)})")
+    for column in [c for c in ("mos", "std") if c in table]:
+        table[column] = _numbers(table, column, columns[column], card)
+    for column in [c for c in ("ref", "group") if c in table]:
+        empty = table["image"][table[column].isna()].tolist()
+        if empty:
+            problem = f"{len(empty)} images have no value in the column {columns[column]} ({listed(empty)})"
+            raise DatasetError(f"{card.name}: {problem}; fill it, or leave `{column}` out of the card")
+    table = table.reset_index(drop=True)
     # parts of the names; a reference in upper case, as a release may write the same one in two ways
     if labels.ref_pattern:
         table["ref"] = _group(table["image"], card, "ref_pattern").str.upper()

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from qualiclip.bench.captions import label_name, labels_note
 from qualiclip.bench.cards.dataset import DatasetCard
@@ -20,6 +19,7 @@ from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.figures.style import HEIGHT, TEXT, Drawing, bare
 from qualiclip.bench.metrics.gmad import compete
 from qualiclip.bench.workspace import Workspace
+from qualiclip.images import UnreadableImage, open_rgb
 
 
 def draw(card: FigureCard, workspace: Workspace) -> Drawing:
@@ -62,12 +62,11 @@ def _paint(
 
 def _draw_image(ax: Axes, file: Path) -> None:
     """The image, or a sentence in its place."""
-    if file.is_file():
-        with Image.open(file) as image:
-            image = image.convert("RGB")
-            image.thumbnail((900, 900))
-            ax.imshow(image)
-    else:
+    try:
+        image = open_rgb(file)
+        image.thumbnail((900, 900))
+        ax.imshow(image)
+    except UnreadableImage:
         ax.text(0.5, 0.5, "image not at hand", ha="center", va="center")
     bare(ax)
 

@@ -21,7 +21,7 @@ def choose(index: Path, raw: Path, dataset: DatasetCard, count: int) -> list[Pat
 
 
 def read(file: Path, dataset: DatasetCard, device: str = "cpu") -> Tensor:
-    """(3, H, W) float32 in [0, 1], resized as the dataset's card states. Raises OSError for an unreadable file."""
+    """(3, H, W) float32 in [0, 1], resized as the dataset's card states. Raises UnreadableImage."""
     image = open_rgb(file)
     if dataset.resize:
         image = resized(image, dataset.resize.shorter_side, dataset.resize.interpolation)

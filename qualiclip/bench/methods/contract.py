@@ -30,6 +30,8 @@ class Method(Protocol):
 
     What its card asks for reaches the constructor by keyword: `arguments`, fitted= (a file), labels= (an index of
     which higher is better), checkpoint= (a folder) and mirror= (a folder, or None).
+    It may have an attribute `bytes_per_pixel`, the memory that scoring takes on a CPU: an image that needs more than is
+    free then has a row that says so.
     """
 
     def load(self, device: str) -> None:

@@ -65,6 +65,7 @@ class VariantMethod:
             self.model = folded(QualiCLIP.from_checkpoint(self.checkpoint, device))
         except CheckpointError as e:  # damaged, or of an older format
             raise DamagedFile(f"{e}; remove that folder to train it again") from e
+        self.bytes_per_pixel = self.model.bytes_per_pixel
 
     def score(self, batch: Batch) -> Tensor:
         return self.model.score(batch.images)

@@ -6,9 +6,28 @@ second one to those of the photo to be scored, and the distance of the two is th
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
 import torch
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
+from tqdm import tqdm
+
+from qualiclip.images import UnreadableImage, open_rgb
+from qualiclip.tensors import to_tensor
+
+log = logging.getLogger(__name__)
+
+
+def photos(files: list[Path]) -> Iterator[Tensor]:
+    """(3, H, W) in [0, 1]: the photos that a fit reads. One that cannot be read is left out, and logged."""
+    for file in tqdm(files, desc="fit", unit="photo"):
+        try:
+            yield to_tensor(open_rgb(file)).float() / 255
+        except UnreadableImage as e:
+            log.warning("left out of the fit: %s", e)
 
 
 def cut(image: Tensor, side: int, stride: int) -> Tensor:

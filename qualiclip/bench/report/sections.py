@@ -21,7 +21,7 @@ from qualiclip.bench.metrics import gmad
 from qualiclip.bench.tables.results import Result
 from qualiclip.bench.tables.table import Table, number_text
 from qualiclip.bench.workspace import Workspace
-from qualiclip.images import open_rgb
+from qualiclip.images import UnreadableImage, open_rgb
 
 THUMB, LARGE, FIGURE = 112, 640, 1600  # px of the longer side
 MOST_DOTS = 150  # images of a set in the scatter plot
@@ -41,8 +41,11 @@ def inline(path: Path) -> str:
 
 
 def jpeg(path: Path, side: int) -> str:
-    """A smaller copy of a photo as a data address; empty where the photo is not here."""
-    return _data_address(open_rgb(path), side, "JPEG") if path.is_file() else ""
+    """A smaller copy of a photo as a data address; empty where the photo is not here, or cannot be read."""
+    try:
+        return _data_address(open_rgb(path), side, "JPEG")
+    except UnreadableImage:
+        return ""
 
 
 def leaderboard(compared: list[Result], results: list[Result]) -> tuple[list[DatasetCard], list[dict[str, Any]]]:

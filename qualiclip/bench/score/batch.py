@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -23,13 +22,14 @@ from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import InputPolicy
 from qualiclip.bench.methods.contract import Batch, Method
 from qualiclip.bench.score.partial import Partial, Row
-from qualiclip.images import batches_by_size, open_rgb, resized
-from qualiclip.memory import keep_memory
+from qualiclip.images import UnreadableImage, batches_by_size, open_rgb, resized
+from qualiclip.memory import available, keep_memory, shortage
 from qualiclip.tensors import to_tensor
 
 if TYPE_CHECKING:
     import pandas as pd
 
+BYTES_PER_PIXEL = 24  # memory that any method takes at least: the pixels as float32, and one copy
 PRECISION = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -58,8 +58,8 @@ class DecodedImages(Dataset):
             if self.dataset.resize:
                 image = resized(image, self.dataset.resize.shorter_side, self.dataset.resize.interpolation)
             return row, to_tensor(resized(image, self.policy.shorter_side)), ""
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-            return row, None, f"cannot be read: {e}"
+        except UnreadableImage as e:
+            return row, None, f"cannot be read: {e.reason}"
 
 
 def _out_of_memory(e: BaseException) -> bool:
@@ -89,6 +89,13 @@ class Scorer:
 
     def _try(self, rows: list[int], images: list[Tensor]) -> list[Row]:
         """One batch; halved where memory does not suffice, one by one where it fails otherwise."""
+        # the system would end the process where a CPU lacks memory
+        height, width = images[0].shape[1:]
+        need = len(rows) * height * width * getattr(self.method, "bytes_per_pixel", BYTES_PER_PIXEL)
+        if self.device == "cpu" and need > (free := available()):
+            if len(rows) == 1:
+                return [Row(rows[0], None, shortage((width, height), need, free))]
+            return [r for i in range(len(rows)) for r in self._try(rows[i : i + 1], images[i : i + 1])]
         # score the batch as a whole
         try:
             scores = self._score(rows, torch.stack(images).to(self.device).float() / 255)

@@ -7,10 +7,11 @@ needs it. Images are not read: an index of labels alone is enough.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,13 @@ from qualiclip.bench import job
 from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard, PrecomputedScores
-from qualiclip.bench.data.index import path_ending
+from qualiclip.bench.data import text_table
+from qualiclip.bench.data.names import AmbiguousName, match
 from qualiclip.bench.formats import read_index, refusal, refused_scores, write_csv
 from qualiclip.bench.methods.contract import NotRun
 
 MOS_TOLERANCE = 1e-3
+TIMEOUT = 60  # seconds without an answer
 
 
 class PrecomputedError(ValueError):
@@ -31,14 +34,18 @@ class PrecomputedError(ValueError):
 
 
 def _read(store: PrecomputedScores, file: str, mirror: Path | None) -> pd.DataFrame:
-    """One file of the store, from the mirror or the network. Raises NotRun."""
+    """One file of the store, from the mirror or the network. Raises NotRun, or TableError."""
     local = mirror / store.store / file if mirror else None
-    source = local if local and local.is_file() else f"{store.url.rstrip('/')}/{file.replace('+', '%2B')}"
+    if local and local.is_file():
+        return text_table.read(local.read_bytes(), str(local))
+    source = f"{store.url.rstrip('/')}/{file.replace('+', '%2B')}"
     try:
-        return pd.read_csv(source)
-    except OSError as e:
+        with urlopen(source, timeout=TIMEOUT) as answer:
+            content = answer.read()
+    except (OSError, HTTPException) as e:
         place = local or f"DIR/{store.store}/{file} and give mirror=DIR"
         raise NotRun(f"{file} could not be fetched from {store.url}; put it at {place}") from e
+    return text_table.read(content, source)
 
 
 def _column(table: pd.DataFrame, name: str | None, file: str) -> pd.Series:
@@ -46,7 +53,8 @@ def _column(table: pd.DataFrame, name: str | None, file: str) -> pd.Series:
     if name is None:
         return table.iloc[:, 0]
     if name not in table:
-        raise PrecomputedError(f"{file}: no column {name!r}; it has {', '.join(map(repr, table.columns))}")
+        has = ", ".join(map(repr, table.columns))
+        raise PrecomputedError(f"{file}: no column {name!r}; it has {has}{text_table.hint(table)}")
     return table[name]
 
 
@@ -62,29 +70,46 @@ def named_scores(store: PrecomputedScores, dataset: str, mirror: Path | None) ->
         raise PrecomputedError(f"{item.scores}: {len(scores)} rows, {item.names} has {len(names)}")
     # labels in both files must agree, row by row
     if store.mos:
-        theirs = _column(scores, store.mos[0], item.scores).to_numpy(float)
-        known = _column(names, store.mos[1], item.names or item.scores).to_numpy(float)
-        wrong = np.flatnonzero(np.abs(theirs - known) > MOS_TOLERANCE)
+        theirs = text_table.numbers(_column(scores, store.mos[0], item.scores))
+        known = text_table.numbers(_column(names, store.mos[1], item.names or item.scores))
+        wrong = np.flatnonzero(~(np.abs(theirs - known) <= MOS_TOLERANCE))
         if len(wrong):
             raise PrecomputedError(f"{item.scores}: row {wrong[0]} has label {theirs[wrong[0]]}, not {known[wrong[0]]}")
-    image = _column(names, store.image, item.names or item.scores).astype(str)
-    return pd.DataFrame({"image": image, "score": _column(scores, store.score, item.scores)})
+    image = _column(names, store.image, item.names or item.scores).to_numpy(str)
+    score = _column(scores, store.score, item.scores)
+    return pd.DataFrame({"image": image, "score": score.to_numpy(object)}, score.index)
 
 
-def match(index: pd.DataFrame, scores: pd.DataFrame, source: str) -> pd.DataFrame:
+def matched(index: pd.DataFrame, scores: pd.DataFrame, source: str) -> pd.DataFrame:
     """The score file of an index: image, score, error. `scores` may have more rows, in any order.
 
-    Names are the ends of the index's paths; case may differ. Raises PrecomputedError for a name that occurs twice.
+    scores: image, score, as text or numbers; its row labels are the lines of the file. A name means an image as
+    `names.match` describes. Raises PrecomputedError for a name that could mean several images, for two rows of one
+    image, and where no score is a number.
     """
-    depth = int(scores["image"].str.count("/").max()) + 1 if len(scores) else 1
-    numbers = pd.to_numeric(scores["score"], errors="coerce").to_numpy()
-    by_name = pd.Series(numbers, [path_ending(n, depth) for n in scores["image"]])
-    if by_name.index.has_duplicates:
-        raise PrecomputedError(f"{source}: {by_name.index[by_name.index.duplicated()][0]} occurs twice")
-    matched = by_name.reindex([path_ending(n, depth) for n in index["image"]]).to_numpy()
-    error = np.where(np.isfinite(matched), "", f"no score in {source}")
-    score = np.where(np.isfinite(matched), matched, math.nan)
-    return pd.DataFrame({"image": index["image"], "score": score, "error": error})
+    try:
+        meant = pd.Series(match(scores["image"].tolist(), index["image"].tolist()), scores.index, dtype=object)
+    except AmbiguousName as e:
+        raise PrecomputedError(f"{source}: {e}; write names with their folders") from e
+    rows = scores.assign(number=text_table.numbers(scores["score"]), line=scores.index)[meant.notna()]
+    rows = rows.set_axis(meant.dropna())
+    if rows.index.has_duplicates:
+        twice = rows.index[rows.index.duplicated()][0]
+        raise PrecomputedError(f"{source}: {twice} occurs twice, as {', '.join(rows.loc[[twice], 'image'])}")
+    # an error for what is missing, and for what is no number
+    bad = rows["number"].isna()
+    if len(rows) and bad.all():
+        raise PrecomputedError(
+            f"{source}: none of its scores is a number; line {rows['line'].iloc[0]} has "
+            f"{rows['score'].iloc[0]!r}; write 0.5, not 50% or 0,5"
+        )
+    why = pd.Series(f"no score in {source}", index["image"], dtype=object)
+    why[rows.index[bad]] = [
+        f"{source}, line {r.line}: the score is {r.score!r}" if isinstance(r.score, str) else f"no score in {source}"
+        for r in rows[bad].itertuples()
+    ]
+    score = rows["number"].reindex(index["image"]).to_numpy()
+    return pd.DataFrame({"image": index["image"], "score": score, "error": np.where(np.isnan(score), why, "")})
 
 
 def build(card: MethodCard, dataset: str, index: pd.DataFrame, mirror: Path | None, file: Path | None) -> pd.DataFrame:
@@ -92,13 +117,13 @@ def build(card: MethodCard, dataset: str, index: pd.DataFrame, mirror: Path | No
     if file is None and not card.scores:
         raise PrecomputedError(f"{card.path}: the card names no scores; give a file with --from")
     if isinstance(card.scores, PrecomputedScores) and file is None:
-        return match(index, named_scores(card.scores, dataset, mirror), card.scores.files[dataset].scores)
+        return matched(index, named_scores(card.scores, dataset, mirror), card.scores.files[dataset].scores)
     path = file or card.sibling(str(card.scores).format(dataset=dataset))
     if not path.is_file():
         raise NotRun(f"there is no {path}")
-    table = pd.read_csv(path, dtype={"image": str})
+    table = text_table.read(path.read_bytes(), str(path))
     columns = {c: _column(table, c, str(path)) for c in ("image", "score")}
-    return match(index, pd.DataFrame(columns), path.name)
+    return matched(index, pd.DataFrame(columns).dropna(subset="image"), path.name)
 
 
 def main() -> None:
@@ -115,7 +140,7 @@ def main() -> None:
         scores = build(card, dataset.name, index, args.mirror, args.file)
     except NotRun as e:
         scores = refused_scores(index, str(e))
-    except PrecomputedError as e:
+    except (PrecomputedError, text_table.TableError) as e:
         sys.exit(f"error: {e}")
     write_csv(scores, args.out)
     job.record(

@@ -337,10 +337,30 @@ def test_an_own_folder_is_linked_not_copied(tmp_path):
     )
     own = read_card(DatasetCard, tmp_path / "own.yaml")
     fetch.fetch(own, tmp_path / "raw", None)
-    assert os.path.samefile(tmp_path / "raw/own/pics", mine / "pics")
+    assert os.path.samefile(tmp_path / "raw/own/folder/pics", mine / "pics")
     mine.rename(tmp_path / "moved")
     with pytest.raises(FetchError, match=r"mine: no such folder; correct `folder` in the card"):
         fetch.fetch(own, tmp_path / "raw", None)
+
+
+def test_nothing_is_written_into_an_own_folder(tmp_path):
+    """A folder with a manifest.json of its own, and one inside of the folder that is replaced."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "manifest.json").write_text("mine")
+    card = "title: t\nfamily: authentic\nfolder: {}\nlabels: {{file: s, range: [0, 1]}}\ncitation: c\nlicense: l\n"
+    (tmp_path / "own.yaml").write_text(card.format(mine))
+    own = read_card(DatasetCard, tmp_path / "own.yaml")
+    for _ in range(2):
+        fetch.fetch(own, tmp_path / "raw", None)
+    assert [(p.name, p.read_text()) for p in mine.iterdir()] == [("manifest.json", "mine")]
+    for folder in ("raw/own", "raw/own/photos", "."):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "a.png").touch()
+        inside = own.model_copy(update={"folder": tmp_path / folder})
+        with pytest.raises(FetchError, match="must not lie in each other"):
+            fetch.fetch(inside, tmp_path / "raw", None)
+        assert (tmp_path / folder / "a.png").is_file()
 
 
 def test_a_card_has_one_origin(tmp_path):
