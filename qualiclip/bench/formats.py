@@ -10,6 +10,7 @@ metrics file is a single row with that reason.
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Protocol
 
@@ -45,8 +46,12 @@ def _read_csv(path: Path, **options) -> pd.DataFrame:
 
 def write_csv(table: pd.DataFrame, path: Path, **options) -> None:
     """Write a table atomically, without row numbers unless `options` (of pandas) ask for them."""
+    # a carriage return, in the name of a file, would be written without quotes and read as the end of a line
+    texts = table.select_dtypes(exclude="number")
+    broken = any(texts[c].astype(str).str.contains("\r", regex=False).any() for c in texts)
+    quoting = csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
     with atomic(path) as temporary:
-        table.to_csv(temporary, **({"index": False} | options))
+        table.to_csv(temporary, **({"index": False, "quoting": quoting} | options))
 
 
 # Directions.
@@ -175,7 +180,8 @@ def check_scores(scores: pd.DataFrame, index: pd.DataFrame, path: Path, allow_er
         first = "; ".join(f"{r.image}: {r.error}" for r in failed.head(3).itertuples())
         raise ValueError(
             f"{path}: {len(failed)} of {len(scores)} images have no score ({first}). "
-            "Repair them, or correlate without them by --config allow_errors=true"
+            "Repair them, remove that file and run the same command again, "
+            "or correlate without them by --config allow_errors=true"
         )
 
 

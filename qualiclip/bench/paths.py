@@ -30,7 +30,7 @@ class Paths:
         return self.raw / dataset / "manifest.json"
 
     def index(self, dataset: str) -> Path:
-        """One row per image: image, width, height [, mos, std, ref, group, split_00 .. split_09 | split_official]."""
+        """One row per image: image, width, height [, digest, mos, std, ref, group, splits]."""
         return self.root / "index" / f"{dataset}.csv"
 
     # Training.

@@ -39,10 +39,10 @@ rule mine_rule:
     params:
         raw=workspace.config.data,
     shell:
-        "(echo image,score; tail -n +2 {input.index} | cut -d, -f1 | while read f;"
-        " do echo $f,$(wc -c < {params.raw}/{wildcards.dataset}/$f); done) > {output}.raw &&"
+        "(echo image,score; tail -n +2 {input.index:q} | cut -d, -f1 | while read f;"
+        " do echo $f,$(wc -c < {params.raw}/{wildcards.dataset}/$f); done) > {output:q}.raw &&"
         " {PYTHON} -m qualiclip.bench.score.precomputed baselines/mine-rule.yaml datasets/{wildcards.dataset}.yaml"
-        " --index {input.index} --from {output}.raw --out {output} && rm {output}.raw"
+        " --index {input.index:q} --from {output:q}.raw --out {output:q} && rm {output:q}.raw"
 """
 LATE = """
 from qualiclip.bench.methods.contract import NotRun
@@ -137,6 +137,7 @@ def test_what_is_not_here_is_made_when_its_file_comes(tree, warm):
     metrics = [f"results/mini/metrics/{m}/late.csv" for m in ("laplacian", "file-size")]
     others = [*metrics, "results/mini/scores/laplacian/mini_heldout.csv"]
     mirror = tree / "files"
+    mirror.mkdir()
     done = snakemake(tree, target, *others, **warm)
     assert done.returncode == 0, output_of(done)
     reason = "late.pth could not be fetched from nowhere; put it at DIR/mine/late.pth"
@@ -146,7 +147,7 @@ def test_what_is_not_here_is_made_when_its_file_comes(tree, warm):
     for config in ([], ["--config", f"mirror={mirror}"]):  # nothing has come
         assert nothing_to_do(tree, target, *others, *config)
     for folder in ("mine", "late"):
-        (mirror / folder).mkdir(parents=True)
+        (mirror / folder).mkdir()
     (mirror / "mine/late.pth").touch()
     with zipfile.ZipFile(mirror / "late/late.zip", "w") as z:
         z.writestr("labels.csv", "image,mos\n" + "".join(f"{i}.png,{i / 10}\n" for i in range(10)))

@@ -139,6 +139,7 @@ def test_shards_on_a_cluster_make_the_same_score_file(slurm, finished_small, tmp
     made = [f"results/mini/{file}" for file in files]
     for file in made:
         (tree / file).unlink()
+    (tree / "files").mkdir()
     options = ["--config", "shard=8", "mirror=files", "--set-resources", "score_shard:gpu=1"]
     done = on_cluster(tree, slurm, "table_zero_shot_authentic", *options)
     assert done.returncode == 0, output_of(done)

@@ -1,5 +1,6 @@
 # Cards and config, checked before any job starts; and what several rules need of them.
 
+import functools
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shlex
 import shutil
 import sys
 
+from qualiclip import folders
 from qualiclip.bench import warm
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.scale import load_config
@@ -41,6 +43,11 @@ OVERRIDES = {"scale": workspace.config.scale} | {k: v for k, v in config.items()
 CONFIG_ARGS = " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in OVERRIDES.items())
 MIRROR_ARG = f"--mirror {shlex.quote(str(workspace.config.mirror))}" if workspace.config.mirror else ""
 DEVICE = workspace.config.device
+
+
+def config_args(wildcards):
+    """A function, since Snakemake would look for wildcards in the braces of a text."""
+    return CONFIG_ARGS
 
 
 # Libraries are imported once, not once per job (qualiclip/bench/warm.py).
@@ -87,7 +94,7 @@ def checkpoint(wildcards):
 
 def checkpoint_arg(wildcards):
     variant = method_of(wildcards).variant
-    return f"--checkpoint {paths.checkpoint(variant)}" if variant else ""
+    return f"--checkpoint {shlex.quote(str(paths.checkpoint(variant)))}" if variant else ""
 
 
 def fitted(wildcards):
@@ -96,7 +103,7 @@ def fitted(wildcards):
 
 
 def fitted_arg(wildcards):
-    return f"--fitted {paths.fitted(wildcards.method)}" if method_of(wildcards).fit else ""
+    return f"--fitted {shlex.quote(str(paths.fitted(wildcards.method)))}" if method_of(wildcards).fit else ""
 
 
 def score_digest(wildcards):

@@ -2,10 +2,8 @@
 
 
 def raw_inputs(wildcards):
-    """Your own folder and its labels; or the sets that a made set reads, and the code that makes it."""
+    """The sets that a made set reads, and the code that makes it."""
     card = dataset_of(wildcards)
-    if card.folder:
-        return [card.folder, *(card.folder.glob(card.labels.file) if card.labels else [])]
     if not card.make:
         return []
     return [*(paths.manifest(n) for n in card.make.needs), *beside(card, card.make.function)]
@@ -33,6 +31,17 @@ def index_digest(wildcards):
     return dataset_of(wildcards).index_digest()
 
 
+@functools.cache
+def fingerprint_of(folder):
+    return folders.fingerprint(folder)
+
+
+def own_files(wildcards):
+    """What a folder of one's own holds: labels and photos in it may change at any time."""
+    folder = dataset_of(wildcards).folder
+    return fingerprint_of(folder) if folder else ""
+
+
 rule fetch:
     """Download or make a dataset into the raw root."""
     input:
@@ -54,8 +63,8 @@ rule fetch:
         mirrored=mirrored_release,
         raw=paths.raw,
     shell:
-        "{PYTHON} -m qualiclip.bench.data.fetch {params.card} --raw {params.raw} {params.labels_only} {resources.mirror}"
-        " --mirrored {params.mirrored} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.data.fetch {params.card:q} --raw {params.raw:q} {params.labels_only}"
+        " {resources.mirror} --mirrored {params.mirrored:q} 2>&1 | tee {log:q}"
 
 
 rule index:
@@ -75,8 +84,9 @@ rule index:
     params:
         card=dataset_card,
         digest=index_digest,
+        own_files=own_files,
         labels_only=labels_only_arg,
         raw=paths.raw,
     shell:
-        "{PYTHON} -m qualiclip.bench.data.index {params.card} --raw {params.raw} {params.labels_only} {resources.missing}"
-        " --out {output} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.data.index {params.card:q} --raw {params.raw:q} {params.labels_only}"
+        " {resources.missing} --out {output:q} 2>&1 | tee {log:q}"

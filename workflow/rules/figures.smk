@@ -35,11 +35,11 @@ rule figure:
         mem_mb=1000,
     params:
         card=figure_card,
-        config=CONFIG_ARGS,
+        config=config_args,
         digest=figure_digest,
     shell:
-        "{PYTHON} -m qualiclip.bench.figures.draw {params.card} --config {params.config} --out {output.png}"
-        " 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.figures.draw {params.card:q} --config {params.config} --out {output.png:q}"
+        " 2>&1 | tee {log:q}"
 
 
 for _figure in workspace.figures():

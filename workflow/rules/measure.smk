@@ -21,8 +21,8 @@ rule degradation_changes:
         n_photos=min(workspace.config.figure_photos, 100),
         raw=paths.raw,
     shell:
-        "{PYTHON} -m qualiclip.bench.measure.degradations {params.card} --index {input.index} --raw {params.raw}"
-        " --count {params.n_photos} --threads {threads} --out {output.images} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.measure.degradations {params.card:q} --index {input.index:q} --raw {params.raw:q}"
+        " --count {params.n_photos} --threads {threads} --out {output.images:q} 2>&1 | tee {log:q}"
 
 
 rule intensity:
@@ -53,9 +53,9 @@ rule intensity:
         digest=score_digest,
         raw=paths.raw,
     shell:
-        "{PYTHON} -m qualiclip.bench.measure.intensity {params.method} {params.dataset} --index {input.index}"
-        " --raw {params.raw} --count {params.n_photos} {params.checkpoint} {params.fitted} {params.trust} {resources.mirror}"
-        " --device {resources.device} --threads {threads} --out {output.scores} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.measure.intensity {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " --raw {params.raw:q} --count {params.n_photos} {params.checkpoint} {params.fitted} {params.trust}"
+        " {resources.mirror} --device {resources.device} --threads {threads} --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 rule explain:
@@ -82,9 +82,9 @@ rule explain:
         digest=score_digest,
         raw=paths.raw,
     shell:
-        "{PYTHON} -m qualiclip.bench.measure.explain {params.method} {params.dataset} --index {input.index}"
-        " --raw {params.raw} --count {params.n_photos} {params.checkpoint} --device {resources.device}"
-        " --threads {threads} --out {output.explain} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.measure.explain {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " --raw {params.raw:q} --count {params.n_photos} {params.checkpoint} --device {resources.device}"
+        " --threads {threads} --out {output.explain:q} 2>&1 | tee {log:q}"
 
 
 rule efficiency:
@@ -113,9 +113,9 @@ rule efficiency:
         size=workspace.config.efficiency_size,
         digest=score_digest,
     shell:
-        "{PYTHON} -m qualiclip.bench.measure.efficiency {params.method} --size {params.size} {params.checkpoint}"
-        " {params.fitted} {params.trust} {resources.mirror} --device {resources.device} --threads {threads} --out {output.cost}"
-        " 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.measure.efficiency {params.method:q} --size {params.size} {params.checkpoint}"
+        " {params.fitted} {params.trust} {resources.mirror} --device {resources.device} --threads {threads}"
+        " --out {output.cost:q} 2>&1 | tee {log:q}"
 
 
 rule released_weights:
@@ -132,4 +132,4 @@ rule released_weights:
         network=1,
         mem_mb=memory,
     shell:
-        "{PYTHON} -m qualiclip.bench.measure.released {resources.mirror} --out {output.facts} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.measure.released {resources.mirror} --out {output.facts:q} 2>&1 | tee {log:q}"

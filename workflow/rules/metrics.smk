@@ -30,5 +30,5 @@ rule metrics:
         errors="--allow-errors" if workspace.config.allow_errors else "",
         resamples=f"--bootstrap {workspace.config.bootstrap}" if workspace.config.bootstrap else "",
     shell:
-        "{PYTHON} -m qualiclip.bench.metrics.correlate {params.method} {params.dataset} --scores {input.scores}"
-        " --index {input.index} {params.errors} {params.resamples} --out {output} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.metrics.correlate {params.method:q} {params.dataset:q} --scores {input.scores:q}"
+        " --index {input.index:q} {params.errors} {params.resamples} --out {output:q} 2>&1 | tee {log:q}"

@@ -18,7 +18,7 @@ rule report:
     resources:
         mem_mb=1000,
     params:
-        config=CONFIG_ARGS,
+        config=config_args,
         digest=digest([m.model_dump() for m in workspace.methods()]),
     shell:
-        "{PYTHON} -m qualiclip.bench.report.page --config {params.config} --out {output.page} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.report.page --config {params.config} --out {output.page:q} 2>&1 | tee {log:q}"

@@ -64,9 +64,10 @@ rule score:
         raw=paths.raw,
         shard="",
     shell:
-        "{PYTHON} -m qualiclip.bench.score.run {params.method} {params.dataset} --index {input.index} --raw {params.raw}"
-        " {params.checkpoint} {params.fitted} {params.trust} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
-        " --threads {threads} {params.shard} --out {output.scores} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.run {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " --raw {params.raw:q} {params.checkpoint} {params.fitted} {params.trust} {resources.mirror}"
+        " --mirrored {params.mirrored:q} --device {resources.device} --threads {threads}"
+        " {params.shard} --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 use rule score as score_shard with:
@@ -125,8 +126,8 @@ rule merge_shards:
         dataset=dataset_card,
         mirrored=mirrored_files,
     shell:
-        "{PYTHON} -m qualiclip.bench.score.shards {params.method} {params.dataset} --index {input.index}"
-        " --shards {input.shards} --mirrored {params.mirrored} --out {output.scores} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.shards {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " --shards {input.shards:q} --mirrored {params.mirrored:q} --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 def own_scores(wildcards):
@@ -160,8 +161,8 @@ rule score_precomputed:
         mirrored=mirrored_files,
         digest=score_digest,
     shell:
-        "{PYTHON} -m qualiclip.bench.score.precomputed {params.method} {params.dataset} --index {input.index}"
-        " {resources.mirror} --mirrored {params.mirrored} --out {output.scores} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.precomputed {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " {resources.mirror} --mirrored {params.mirrored:q} --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 # Of some sets only the labels are here. All methods that would have to see their images are refused in one job, which
@@ -189,8 +190,8 @@ for _name in workspace.config.labels_only:
             root=paths.root,
             methods=_refused,
         shell:
-            "{PYTHON} -m qualiclip.bench.score.refused {params.card} --index {input.index} --root {params.root}"
-            " --methods {params.methods} 2>&1 | tee {log}"
+            "{PYTHON} -m qualiclip.bench.score.refused {params.card:q} --index {input.index:q} --root {params.root:q}"
+            " --methods {params.methods:q} 2>&1 | tee {log:q}"
 
 
 rule fit:
@@ -221,9 +222,9 @@ rule fit:
         digest=score_digest,
         raw=paths.raw,
     shell:
-        "{PYTHON} -m qualiclip.bench.methods.fit {params.method} {params.dataset} --index {input.index} --raw {params.raw}"
-        " {params.checkpoint} {params.trust} {resources.mirror} --mirrored {params.mirrored} --device {resources.device}"
-        " --out {output.model} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.methods.fit {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " --raw {params.raw:q} {params.checkpoint} {params.trust} {resources.mirror}"
+        " --mirrored {params.mirrored:q} --device {resources.device} --out {output.model:q} 2>&1 | tee {log:q}"
 
 
 rule features:
@@ -252,9 +253,9 @@ rule features:
         resize=resize_digest,
         raw=paths.raw,
     shell:
-        "{PYTHON} -m qualiclip.bench.score.features {params.method} {params.dataset} --index {input.index}"
-        " --raw {params.raw} {params.checkpoint} --device {resources.device} --threads {threads}"
-        " --out {output.features} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.features {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " --raw {params.raw:q} {params.checkpoint} --device {resources.device} --threads {threads}"
+        " --out {output.features:q} 2>&1 | tee {log:q}"
 
 
 def features_of_encoder(wildcards):
@@ -297,9 +298,9 @@ rule score_per_split:
         digest=score_digest,
         labels=labels_digest,
     shell:
-        "{PYTHON} -m qualiclip.bench.score.per_split {params.method} {params.dataset} --index {input.index}"
-        " --features {input.features} {params.checkpoint} {resources.mirror} --device {resources.device}"
-        " --learned {output.learned} --out {output.scores} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.score.per_split {params.method:q} {params.dataset:q} --index {input.index:q}"
+        " --features {input.features:q} {params.checkpoint} {resources.mirror} --device {resources.device}"
+        " --learned {output.learned:q} --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 # Methods with a rule of their own: <name>.smk beside the card.

@@ -34,11 +34,11 @@ rule table:
         mem_mb=500,
     params:
         card=table_card,
-        config=CONFIG_ARGS,
+        config=config_args,
         digest=table_digest,
     shell:
-        "{PYTHON} -m qualiclip.bench.tables.render {params.card} --config {params.config} --out {output.md}"
-        " 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.tables.render {params.card:q} --config {params.config} --out {output.md:q}"
+        " 2>&1 | tee {log:q}"
 
 
 for _name in workspace.all_tables:

@@ -44,5 +44,6 @@ rule train:
         raw=paths.raw,
         train=train_json,
     shell:
-        "{PYTHON} {resources.torchrun} -m qualiclip.bench.train {params.card} --index {input.index} --raw {params.raw} --train {params.train}"
-        " {resources.mirror} --device {resources.device} --threads {threads} --out {output.weights} 2>&1 | tee {log}"
+        "{PYTHON} {resources.torchrun} -m qualiclip.bench.train {params.card:q} --index {input.index:q}"
+        " --raw {params.raw:q} --train {params.train} {resources.mirror} --device {resources.device}"
+        " --threads {threads} --out {output.weights:q} 2>&1 | tee {log:q}"

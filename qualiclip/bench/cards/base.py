@@ -94,7 +94,8 @@ def _report(path: Path | str, error: ValidationError, model: type[BaseModel]) ->
         if e["type"] == "extra_forbidden":
             lines.append(f"{path}: unknown key '{key}'{_suggestion(model, e['loc'])}")
         else:
-            lines.append(f"{path}: {key + ': ' if key else ''}{e['msg']}")
+            remedy = f", for example [{e['input']}]" if e["type"] == "list_type" and isinstance(e["input"], str) else ""
+            lines.append(f"{path}: {key + ': ' if key else ''}{e['msg']}{remedy}")
     return "\n".join(lines)
 
 
@@ -133,10 +134,21 @@ def _types(annotation: Any) -> list[Any]:
     return [annotation] if not args else [t for a in args for t in _types(a)]
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key that occurs twice is an error: one of its values would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
+        twice = [str(k) for k in keys if keys.count(k) > 1]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"the key '{twice[0]}' occurs twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys and values of a YAML file. Raises CardError."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader: it makes plain values only
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as e:
         raise CardError(f"{path}: {e}") from e
     if not isinstance(content, dict):
@@ -163,10 +175,17 @@ def read_card(model: type[C], path: Path) -> C:
 
 
 def read_cards(model: type[C], folder: Path) -> dict[str, C]:
-    """All cards of a folder and of its direct subfolders, by name. Raises CardError, also for two of one name."""
+    """All cards of a folder and of its direct subfolders, by name; hidden files are left out.
+
+    Raises CardError, also for two of one name, and for a file that would be a card if it ended in .yaml.
+    """
     cards: dict[str, C] = {}
     # not rglob: datasets/raw holds a million images
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")], key=lambda p: p.name):
+    for path in sorted([*folder.glob("*.y*ml"), *folder.glob("*/*.y*ml")], key=lambda p: p.name):
+        if path.name.startswith(".") or path.parent.name.startswith(".") or path.suffix not in (".yaml", ".yml"):
+            continue  # what editors and file managers leave behind
+        if path.suffix == ".yml":
+            raise CardError(f"{path}: the name of a card ends in .yaml; rename it")
         if path.stem in cards:
             raise CardError(f"{path}: another card of this name is {cards[path.stem].path}")
         cards[path.stem] = read_card(model, path)

@@ -57,18 +57,37 @@ class ScaleConfig(Strict):
 
 def read_config(path: Path, overrides: dict[str, Any] | None = None) -> ScaleConfig:
     """Read a scale's config, with overrides on top. Raises CardError."""
-    config = parse(ScaleConfig, path, {**read_yaml(path), **(overrides or {})})
+    content, overrides = read_yaml(path), overrides or {}
+    # what is wrong with the overrides is not blamed on the file
+    try:
+        config = parse(ScaleConfig, path, {**content, **overrides})
+    except CardError:
+        parse(ScaleConfig, path, content)
+        config = parse(ScaleConfig, "--config", {**content, **overrides})
+    _check_paths(config)
+    origin = path if not {"train", "variants"} & set(overrides) else "--config"
     for name, changes in config.variants.items():
-        parse(TrainConfig, f"{path}: train, variants.{name}", {**config.train, **changes})
+        parse(TrainConfig, f"{origin}: train, variants.{name}", {**config.train, **changes})
     return config
+
+
+def _check_paths(config: ScaleConfig) -> None:
+    """Raises CardError for a mirror that is not there, and for braces, in which Snakemake looks for wildcards."""
+    if config.mirror and not config.mirror.is_dir():
+        raise CardError(f"mirror={config.mirror}: no such folder; correct it, or leave it out to use the network")
+    for key in ("data", "results"):
+        if set("{}") & set(str(getattr(config, key))):
+            raise CardError(f"{key}={getattr(config, key)}: a path with braces cannot be used; choose another folder")
 
 
 def load_config(overrides: dict[str, Any]) -> ScaleConfig:
     """The config of the scale that `overrides` names (default: mini), with them on top. Raises CardError."""
     path = SCALES / f"{overrides.get('scale', 'mini')}.yaml"
+    if not SCALES.is_dir():
+        raise CardError(f"there is no folder {SCALES} in {Path.cwd()}; run the command in the folder of the repository")
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in SCALES.glob("*.yaml")))
-        raise CardError(f"scale={overrides['scale']}: there is no {path}; scales: {known}")
+        raise CardError(f"scale={path.stem}: there is no {path}; scales: {known}")
     return read_config(path, overrides)
 
 

@@ -1,9 +1,10 @@
 """Makes the index of a dataset: one row per image to be scored, checked against the card.
 
 `python -m qualiclip.bench.data.index datasets/agiqa3k.yaml --raw datasets/raw --out index.csv`
-Columns: image (path under raw/<dataset>/), width, height; for a set with labels also mos [, std, ref, group],
-split_00 .. split_09 or split_official, and trained_<name> for each training list of the card. Of a set that
-is not here, the reason stands in place of the index.
+Columns: image (path under raw/<dataset>/), width, height; for a folder of one's own also digest (the first 16 digits of
+the SHA-256 of the file, so that what depends on it is made again after a change); for a set with labels also mos
+[, std, ref, group], split_00 .. split_09 or split_official, and trained_<name> for each training list of the card. Of a
+set that is not here, the reason stands in place of the index.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,7 @@ from qualiclip.bench.data.splits import attach, in_list
 from qualiclip.bench.formats import TRAINED, write_csv
 from qualiclip.folders import walk
 from qualiclip.images import UnreadableImage, image_size
+from qualiclip.io import sha256
 
 
 def root_of(card: DatasetCard, raw: Path) -> Path:
@@ -130,31 +133,33 @@ def build(card: DatasetCard, raw: Path, allow_missing: bool = False) -> pd.DataF
     # paths under raw/<dataset>/, and sizes
     inside = PurePosixPath(root.relative_to(raw))
     table = table.loc[names.index].assign(image=[str(inside / f) for f in names]).reset_index(drop=True)
-    sizes = sizes_of([raw / f for f in table["image"]], card)
-    table.insert(1, "width", [w for w, _ in sizes])
-    table.insert(2, "height", [h for _, h in sizes])
-    return table
+    facts = pd.DataFrame(facts_of([raw / f for f in table["image"]], card), table.index)
+    return pd.concat([table[["image"]], facts, table.drop(columns="image")], axis=1)
 
 
-def sizes_of(paths: list[Path], card: DatasetCard) -> list[tuple[int, int]]:
-    """Width and height of every image, by its header. Raises DatasetError that counts those which cannot be read."""
+def facts_of(paths: list[Path], card: DatasetCard) -> list[dict[str, Any]]:
+    """width and height of every image, by its header; in a user's folder, whose files may change, also its digest.
 
-    def size(path: Path) -> tuple[int, int] | str:
+    Raises DatasetError that counts the images which cannot be read.
+    """
+
+    def read(path: Path) -> dict[str, Any] | str:
         try:
-            return image_size(path)
+            facts: dict[str, Any] = dict(zip(("width", "height"), image_size(path), strict=True))
         except UnreadableImage as e:
             return str(e)
+        return facts | ({"digest": sha256(path)[:16]} if card.folder else {})
 
     with ThreadPoolExecutor() as pool:
-        sizes = list(tqdm(pool.map(size, paths), total=len(paths), desc=f"index {card.name}", unit="image"))
-    bad = [s for s in sizes if isinstance(s, str)]
+        facts = list(tqdm(pool.map(read, paths), total=len(paths), desc=f"index {card.name}", unit="image"))
+    bad = [f for f in facts if isinstance(f, str)]
     if bad:
         first = "\n".join(bad[:MAX_NAMES]) + ("\n..." if len(bad) > MAX_NAMES else "")
         raise DatasetError(
             f"{card.name}: {len(bad)} of {len(paths)} images cannot be read; replace them, "
             f"or take them and their labels out of the set:\n{first}"
         )
-    return [s for s in sizes if not isinstance(s, str)]
+    return [f for f in facts if not isinstance(f, str)]
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def test_a_variant_with_a_misspelt_key_is_refused(at_root):
 
 
 def test_a_variant_with_a_former_key_names_the_present_one(at_root):
-    with pytest.raises(CardError, match=r"mini\.yaml: train, variants\.a: unknown key 'pairs'.*called 'crop_pairs'"):
+    with pytest.raises(CardError, match=r"--config: train, variants\.a: unknown key 'pairs'.*called 'crop_pairs'"):
         read_config(at_root / "workflow/config/mini.yaml", {"variants": {"a": {"pairs": 1}}})
 
 
@@ -46,3 +46,24 @@ def test_the_argument_of_jobs_is_that_of_snakemake(at_root):
         "scratch", ["clive", "agiqa3k"], False, 8
     )  # fmt: skip
     assert config_of(parser.parse_args([])) == load_config({})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"datasets": "clive"}, r"^--config: datasets: Input should be a valid list, for example \[clive\]$"),
+        ({"shard": "10k"}, "^--config: shard: "),
+        ({"mirror": "/nowhere"}, "^mirror=/nowhere: no such folder; correct it, or leave it out"),
+        ({"results": "a/{b}"}, "^results=a/{b}: a path with braces cannot be used"),
+        ({"variants": {"a": {"lr": "fast"}}}, r"^--config: train, variants\.a: lr: "),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_not_blamed_on_a_file(at_root, overrides, problem):
+    with pytest.raises(CardError, match=problem):
+        load_config(overrides)
+
+
+def test_another_folder_is_not_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CardError, match=r"run the command in the folder of the repository"):
+        load_config({})
