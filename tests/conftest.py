@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tests.support.commands import ROOT
 
@@ -15,6 +16,12 @@ MIRROR = "QUALICLIP_MIRROR"  # environment variable: a folder of real files
 RUNS = ("finished", "finished_small")  # fixtures that take minutes
 
 torch.set_num_threads(1)
+
+# `pytest -k damaged --hypothesis-profile=thorough` draws other examples each time, and many
+shared = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile("quick", shared, max_examples=50, derandomize=True)
+settings.register_profile("thorough", shared, max_examples=12_000)
+settings.load_profile("quick")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook

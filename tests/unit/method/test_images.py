@@ -7,16 +7,16 @@ import os
 import pickle
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from qualiclip import images
 from qualiclip.images import UnreadableImage, image_size, open_rgb
+from qualiclip.score import score_files
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 PHOTO = Image.fromarray(PIXELS)
@@ -116,22 +116,32 @@ def test_memory_is_foreseen_from_the_header(tmp_path, monkeypatch):
     assert images.memory.available() > 0
 
 
+class Brightness:
+    """Stands for a model."""
+
+    bytes_per_pixel = 0
+    score = staticmethod(lambda images: images.mean((1, 2, 3)))
+
+
 FORMS = {"PNG": {}, "JPEG": {}, "WEBP": {}, "GIF": {}, "TIFF": {"compression": "tiff_lzw"}, "BMP": {}, "JPEG2000": {}}
-ENCODED = {form: encoded(form, **options) for form, options in FORMS.items()}
+ENCODED = {form: encoded(form, PHOTO.resize((72, 66)), **options) for form, options in FORMS.items()}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(sorted(ENCODED)),
     st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=8),
     st.floats(0, 1),
 )
-def test_a_damaged_file_is_an_image_or_one_error(tmp_path, form, bytes_changed, kept):
+def test_a_damaged_file_has_a_score_or_a_reason(tmp_path, form, bytes_changed, kept):
     content = bytearray(ENCODED[form])
     for place, value in bytes_changed:
         content[int(place * len(content))] = value
-    file = Path(tmp_path / "x")
-    file.write_bytes(content[: round(kept * len(content))] if kept < 0.9 else content)
+    content = content[: round(kept * len(content))] if kept < 0.9 else content
+    file = tmp_path / "x"
+    file.write_bytes(content)
+    (row,) = score_files(Brightness(), [file])
+    assert 0 <= row.score <= 1 if row.score is not None else row.error and "\n" not in row.error
+    assert file.read_bytes() == content
     for read in (open_rgb, image_size):
         try:
             result = read(file)
