@@ -63,6 +63,7 @@ def _unzip(archive: Path, target: Path, limit: int) -> None:
         total = sum(m.file_size for m in members)
         _check_size(archive, total, limit, total, target)
         for member in tqdm(members, desc=f"extract {archive.name}", unit="file"):
+            member.filename = member.filename.replace("\\", "/")  # some tools of Windows write it against the format
             _inside(archive, target, member.filename)
             z.extract(member, target)  # a link is written as a small file that holds its target
 

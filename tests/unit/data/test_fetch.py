@@ -420,6 +420,18 @@ def test_links_are_not_followed_out(tmp_path):
     assert not (tmp_path / "zip/door").is_symlink()
 
 
+def test_a_zip_of_windows_has_folders_and_does_not_leave_its_own(tmp_path):
+    for name, target in (("Set\\images\\a.png", "in"), ("..\\out.png", "in/side")):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as z:
+            z.writestr(name, b"x")
+        if target == "in":
+            archive.extract(tmp_path / "a.zip", tmp_path / target)
+            continue
+        with pytest.raises(FetchError, match="leaves the folder"):
+            archive.extract(tmp_path / "a.zip", tmp_path / target)
+    assert [p.name for p in tmp_path.rglob("*.png")] == ["a.png"] and (tmp_path / "in/Set/images/a.png").is_file()
+
+
 @pytest.mark.parametrize("form", ["zip", "tgz"])
 def test_a_bomb_stops_at_the_limit(tmp_path, form):
     path = tmp_path / f"a.{form}"
