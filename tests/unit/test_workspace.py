@@ -20,6 +20,7 @@ from tests.support.commands import ROOT
 @pytest.fixture
 def workspace(tmp_path, at_root) -> Workspace:
     """Scale mini with results of its own."""
+    (tmp_path / "mirror").mkdir()
     return Workspace(load_config({"results": str(tmp_path), "mirror": str(tmp_path / "mirror")}))
 
 
