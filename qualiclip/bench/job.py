@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import resource
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from qualiclip.bench import provenance
 from qualiclip.bench.absence import leave_reason, reason_of
@@ -71,6 +75,40 @@ def run(main: Callable[[], None]) -> None:
 def exit_on_sigterm() -> None:
     """Turn SIGTERM into SystemExit, so that `finally` blocks save partial results."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+_held: list[FileLock] = []  # of the GPU that this process uses, until it ends
+
+
+def device(wanted: str) -> str:
+    """The device of this job, as `pick_device` names it. Where there are several GPUs, "cuda" becomes a free one.
+
+    A GPU is free if no job of this user on this machine holds it; if none is, they are shared.
+    """
+    import torch
+
+    from qualiclip.tensors import pick_device
+
+    picked = pick_device(wanted)
+    count = torch.cuda.device_count() if picked == "cuda" else 0
+    if count < 2:
+        return picked
+    # hold the first free one; by its id, since a cluster may number the GPUs of each job from 0
+    number = os.getpid() % count
+    for i in range(count):
+        name = f"qualiclip-{os.getuid()}-{torch.cuda.get_device_properties(i).uuid}.lock"
+        lock = FileLock(Path(tempfile.gettempdir()) / name)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        _held.append(lock)
+        number = i
+        break
+    torch.cuda.set_device(number)
+    if "LOCAL_RANK" in os.environ:  # under torchrun, this is where a training looks for its GPU
+        os.environ["LOCAL_RANK"] = str(number)
+    return picked
 
 
 def device_name(device: str) -> str:

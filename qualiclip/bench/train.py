@@ -21,7 +21,6 @@ from qualiclip.bench.methods.hub_mirror import clip_from_mirror
 from qualiclip.config import TRAIN_RECORD, TrainConfig
 from qualiclip.io import digest, sha256
 from qualiclip.memory import keep_memory
-from qualiclip.tensors import pick_device
 from qualiclip.train import train
 
 
@@ -39,7 +38,7 @@ def main() -> None:
     start = time.perf_counter()
     config = parse(TrainConfig, "--train", json.loads(args.train))
     files = [str(args.raw / args.dataset.stem / f) for f in read_index(args.index)["image"]]
-    device = pick_device(args.device)
+    device = job.device(args.device)
     # on a CPU the arithmetic uses all cores, and a reading process would only take one away
     workers = threads if device == "cuda" else 0
     try:

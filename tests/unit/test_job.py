@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from qualiclip.bench import job, provenance
 from qualiclip.bench.cards.base import CardError
@@ -79,3 +81,27 @@ def test_a_record_that_is_absent_or_not_complete_is_empty(tmp_path):
     assert provenance.read(tmp_path / "x.csv") == {}
     (tmp_path / "x.csv.provenance.json").write_text('{"a": ')
     assert provenance.read(tmp_path / "x.csv") == {}
+
+
+def test_jobs_at_the_same_time_use_different_gpus(tmp_path, monkeypatch):
+    """With three simulated GPUs: the fourth job shares one, and what a job held is free after it."""
+    uuids, chosen = ["a", "b", "c"], []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(uuids))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: SimpleNamespace(uuid=uuids[i]))
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(job.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(job, "_held", [])
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert [job.device("auto") for _ in range(4)] == ["cuda"] * 4
+    assert chosen[:3] == [0, 1, 2] and chosen[3] in range(3) and os.environ["LOCAL_RANK"] == str(chosen[3])
+    job._held[1].release()
+    job.device("cuda")
+    assert chosen[4] == 1
+    job._held[0].release()
+    uuids[:] = ["b", "a"]  # as another job of a cluster sees them
+    job.device("cuda")
+    assert chosen[5] == 1 and job.device("cpu") == "cpu"
+    uuids[:] = ["a"]
+    job.device("cuda")
+    assert len(chosen) == 6

@@ -25,7 +25,7 @@ from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.methods.contract import Batch, Method, NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.io import write_text
-from qualiclip.tensors import pick_device, to_image
+from qualiclip.tensors import to_image
 
 REPEATS = 10  # timed calls
 TIME_LIMIT = 20.0  # seconds after which no further call is timed
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, required=True, metavar=("WIDTH", "HEIGHT"), help="px")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    device = pick_device(args.device)
+    device = job.device(args.device)
     card = read_card(MethodCard, args.method)
     # measure; a method that cannot be run has the reason in place of its cost
     facts: dict[str, Any] = {"reason": ""}

@@ -26,7 +26,7 @@ from qualiclip.config import WEIGHTS
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 from qualiclip.io import atomic
 from qualiclip.model import QualiCLIP
-from qualiclip.tensors import pick_device, to_image
+from qualiclip.tensors import to_image
 
 CAM_TYPES = ("gaussian_blur", "jpeg", "white_noise", "pixelate")  # of the right halves of the Grad-CAM photos
 CAM_LEVEL = 4.0
@@ -94,7 +94,7 @@ def main() -> None:
     if job.absent([args.index, *([args.checkpoint / WEIGHTS] if args.checkpoint else [])], args.out):
         return
     torch.set_num_threads(args.threads)
-    device = pick_device(args.device)
+    device = job.device(args.device)
     # the model behind the method
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     method = create(card, args.checkpoint)

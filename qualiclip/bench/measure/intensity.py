@@ -23,7 +23,6 @@ from qualiclip.bench.measure import photos
 from qualiclip.bench.methods.contract import Batch, Method, NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
-from qualiclip.tensors import pick_device
 
 
 def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str) -> pd.DataFrame:
@@ -50,7 +49,7 @@ def main() -> None:
     if job.absent([args.index], args.out):
         return
     torch.set_num_threads(args.threads)
-    device = pick_device(args.device)
+    device = job.device(args.device)
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     method = create(card, args.checkpoint, args.mirror, args.trust, fitted=args.fitted)
     try:

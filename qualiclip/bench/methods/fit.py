@@ -19,7 +19,6 @@ from qualiclip.bench.formats import read_index
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.io import atomic
-from qualiclip.tensors import pick_device
 
 
 def main() -> None:
@@ -34,7 +33,7 @@ def main() -> None:
     with atomic(args.out) as temporary:
         method: Any = create(card, args.checkpoint, args.mirror, args.trust, fitted=temporary)
         try:
-            method.fit(files, temporary, pick_device("cpu" if card.input.device == "cpu" else args.device))
+            method.fit(files, temporary, job.device("cpu" if card.input.device == "cpu" else args.device))
         except NotRun as e:
             reason = str(e)  # the score files state it, and the rest of the workflow goes on
     if reason:

@@ -26,7 +26,6 @@ from qualiclip.bench.score.partial import Partial, Row
 from qualiclip.bench.score.run import partial_key
 from qualiclip.config import WEIGHTS
 from qualiclip.io import atomic
-from qualiclip.tensors import pick_device
 
 
 class FeatureScorer(Scorer):
@@ -97,7 +96,7 @@ def main() -> None:
         return
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     index = read_index(args.index, sizes=True)
-    device = pick_device("cpu" if card.input.device == "cpu" else args.device)
+    device = job.device("cpu" if card.input.device == "cpu" else args.device)
     workers = args.threads if args.threads > 1 else 0
     weights = args.checkpoint / WEIGHTS
     key = partial_key(card, dataset, [args.index, weights], "qualiclip.bench.score.features")

@@ -28,7 +28,6 @@ from qualiclip.bench.score.partial import Partial
 from qualiclip.bench.sources import ROOT, closure, sources
 from qualiclip.config import WEIGHTS
 from qualiclip.io import digest, sha256
-from qualiclip.tensors import pick_device
 
 
 def run(
@@ -94,7 +93,7 @@ def main() -> None:
     # cards and inputs
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     index = read_index(args.index, sizes=True)
-    device = pick_device("cpu" if card.input.device == "cpu" else args.device)
+    device = job.device("cpu" if card.input.device == "cpu" else args.device)
     checkpoint = args.checkpoint and args.checkpoint / WEIGHTS
     # partial results of an earlier, killed job with the same inputs
     inputs = [args.index, *filter(None, (checkpoint, args.fitted))]
