@@ -203,5 +203,5 @@ def test_a_missing_image_stops_the_index(tree):
     (tree / "datasets/raw/mini_authentic/chelsea_000.png").write_text("no image")
     (tree / "results/mini/index/mini_authentic.csv").unlink()
     done = snakemake(tree, "results/mini/index/mini_authentic.csv")
-    assert done.returncode != 0 and "chelsea_000.png: not an image that can be read" in output_of(done)
+    assert done.returncode != 0 and "chelsea_000.png: damaged, or not an image" in output_of(done)
     assert not (tree / "results/mini/index/mini_authentic.csv").exists()
