@@ -25,11 +25,14 @@ CHROMA_420 = 2  # Pillow's name of the usual chroma subsampling
 @cache
 def _threads(process: int) -> ThreadPoolExecutor:
     """A pool of threads of this process: one that was made before a fork would not work after it."""
+    # Pillow holds the GIL while OpenJPEG encodes, so images wait for each other there; OpenJPEG's own threads share
+    # the blocks of one image. The bytes are the same.
+    os.environ["OPJ_NUM_THREADS"] = str(torch.get_num_threads())
     return ThreadPoolExecutor(torch.get_num_threads())
 
 
 def _through_codec(x: Tensor, options: list[dict[str, Any]]) -> Tensor:
-    """(B, 3, H, W) in [0, 1], each image saved with its options of Pillow and read again. Pillow releases the GIL."""
+    """(B, 3, H, W) in [0, 1], each image saved with its options of Pillow and read again."""
     pixels = (x * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     def compress(i: int) -> np.ndarray:
