@@ -23,6 +23,7 @@ rule all:
     default_target: True
     input:
         paths.report,
+        paths.results,
         [paths.table(t.name) for t in workspace.tables()],
         [paths.figure(f.name) for f in workspace.figures()],
         # named although the tables need them: otherwise one that was removed comes back only with its table

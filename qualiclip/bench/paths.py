@@ -83,6 +83,11 @@ class Paths:
         """A LaTeX file that includes all tables."""
         return self.root / "tables" / "index.tex"
 
+    @property
+    def results(self) -> Path:
+        """One line per table, method, dataset, metric and statistic (see tables/tidy.py)."""
+        return self.root / "results.csv"
+
     def figure(self, figure: str) -> Path:
         """PNG; .pdf, .tex and .csv lie beside it."""
         return self.root / "figures" / f"{figure}.png"

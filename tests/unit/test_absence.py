@@ -131,7 +131,8 @@ def test_the_table_of_datasets_has_its_row(workspace):
 
 def test_the_leaderboard_has_a_column_and_means_of_what_is_here(workspace):
     results = read_results(workspace.paths, workspace.scored())
-    datasets, rows = sections.leaderboard(results, results)
+    table = render(workspace.all_tables["t"], workspace).results
+    datasets, rows = sections.leaderboard(table, results, results, workspace)
     assert [d.name for d in datasets] == ["gone", "myset"] and [r["title"] for r in rows] == ["A", "B"]
     assert [r["cells"][0]["text"] for r in rows] == ["not here"] * 2 and rows[0]["cells"][0]["refused"] == GONE
     assert rows[0]["mean"] == rows[0]["cells"][1]["value"]

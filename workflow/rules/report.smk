@@ -4,6 +4,7 @@
 rule report:
     """Build the self-contained report, and the LaTeX file that includes all tables."""
     input:
+        paths.results,
         [paths.table(t.name) for t in workspace.tables()],
         [paths.figure(f.name) for f in workspace.figures()],
         [paths.metrics(m.name, d.name) for m, d in workspace.scored()],

@@ -41,6 +41,22 @@ rule table:
         " 2>&1 | tee {log:q}"
 
 
+rule results:
+    """Collect the numbers behind all tables of correlations and ablations in one file."""
+    input:
+        tables=[paths.table(t.name).with_suffix(".csv") for t in workspace.tables() if t.rows and t.columns],
+        code=sources("qualiclip.bench.tables.tidy"),
+    output:
+        paths.results,
+    log:
+        paths.log("results"),
+    localrule: True
+    resources:
+        mem_mb=500,
+    shell:
+        "{PYTHON} -m qualiclip.bench.tables.tidy {input.tables} --out {output} 2>&1 | tee {log}"
+
+
 for _name in workspace.all_tables:
 
     rule:

@@ -43,7 +43,7 @@ class TableCard(Card):
     )
     metrics: list[Metric] = Field(["srcc", "plcc_logistic"], description="columns of each dataset")
     statistic: Literal["whole", "median", "official"] = Field(
-        "whole", description="whole set, median over the ten test parts, or the official test part"
+        "whole", description="whole set, median over the test parts, or the official test part"
     )
     within_group: bool = Field(False, description="also the mean SRCC within the groups of a set")
     full_model: list[str] = Field(

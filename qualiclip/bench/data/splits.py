@@ -16,6 +16,7 @@ from qualiclip.bench.formats import TRAINED
 
 N_SPLITS = 10
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
+MIN_UNITS = 10  # fewer of them cannot be cut ten times into parts that differ: each is left out once instead
 
 
 class SplitError(ValueError):
@@ -36,6 +37,18 @@ def seeded(units: pd.Series, split: int) -> pd.Series:
     for name, start, end in zip(SHARES, [0, *edges[:-1]], edges, strict=True):
         part[order[start:end]] = name
     return units.map(dict(zip(names, part, strict=True)))
+
+
+def leave_one_out(units: pd.Series) -> list[pd.Series]:
+    """One split per distinct unit: it is the test part, the next one the val part (from three units on)."""
+    names = np.sort(units.unique())
+    parts = []
+    for k in range(len(names)):
+        part = pd.Series("train", units.index)
+        if len(names) > 2:
+            part[units == names[(k + 1) % len(names)]] = "val"
+        parts.append(part.mask(units == names[k], "test"))
+    return parts
 
 
 def _row_numbers(path: Path, n: int) -> list[np.ndarray]:
@@ -137,5 +150,7 @@ def attach(labels: pd.DataFrame, splits: Splits, raw: Path | None = None) -> pd.
         columns = from_column(labels["official"], splits.column)
     else:
         units = labels[splits.by or "image"].astype(str)
-        columns = {f"split_{k:02d}": seeded(units, k) for k in range(N_SPLITS)}
+        few = units.nunique() < MIN_UNITS
+        parts = leave_one_out(units) if few else [seeded(units, k) for k in range(N_SPLITS)]
+        columns = {f"split_{k:02d}": part for k, part in enumerate(parts)}
     return pd.concat([labels.drop(columns="official", errors="ignore"), pd.DataFrame(columns)], axis=1)

@@ -4,22 +4,19 @@
 Columns: split (all; split_00 .. split_09 and official: test parts), metric, value, n, reason. A method with a model per
 split has no value of `all`. Signed: 1 is a perfect method, -1 a perfect one whose direction is stated wrongly.
 Undefined values (constant scores or labels, fewer than `MIN_N` images) are empty. `<metric>_low` and `<metric>_high`
-are 95% confidence limits.
+are 95% confidence limits. Where images share a reference or prompt, the limits count with it (limits.py), and `groups`
+is how many of them a part holds.
 """
 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import OptimizeWarning, curve_fit
-from scipy.special import expit
-from scipy.stats import bootstrap, kendalltau, norm, pearsonr, spearmanr
+from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from qualiclip.bench import job
 from qualiclip.bench.absence import reason_of
@@ -40,101 +37,13 @@ from qualiclip.bench.formats import (
     test_parts,
     write_csv,
 )
+from qualiclip.bench.metrics.fit import Fit, fit
+from qualiclip.bench.metrics.limits import bootstrapped, closed_form, clustered, clusters_of
 
 MIN_N = 10
 MIN_GROUP = 3
-CONFIDENCE = 0.95
-VALUES = ("srcc", "krcc", "plcc", "plcc_logistic", "rmse", "fit_converged")
+VALUES = ("srcc", "krcc", "plcc", "plcc_logistic", "rmse", "fitted")
 LIMITS = ("srcc", "plcc", "plcc_logistic")
-
-
-def logistic(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
-    """Four-parameter logistic of VQEG: bottom + (top - bottom) / (1 + exp(-(x - middle) / |width|))."""
-    return bottom + (top - bottom) * expit((x - middle) / (np.abs(width) + 1e-12))
-
-
-def _jacobian(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
-    w = np.abs(width) + 1e-12
-    e = expit((x - middle) / w)
-    steep = (top - bottom) * e * (1 - e) / w
-    return np.stack([e, 1 - e, -steep, -steep * (x - middle) / w * np.sign(width)], 1)
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A logistic curve. Called on scores, it returns values on the scale of the labels."""
-
-    top: float
-    bottom: float
-    middle: float
-    width: float
-
-    def __call__(self, score: np.ndarray) -> np.ndarray:
-        return logistic(score, *astuple(self))
-
-    @property
-    def direction(self) -> float:
-        """+1 rising, -1 falling. A wrongly stated direction is fitted just as well; only this sign shows it."""
-        return float(np.sign(self.top - self.bottom))
-
-
-def fit(score: np.ndarray, mos: np.ndarray) -> Fit | None:
-    """The least-squares logistic over several starts, or None where no start converges.
-
-    score, mos: (n,), neither constant. The first starts are narrow: one rising (as in pyiqa and VQEG's script, which
-    may stop in a worse minimum), one falling. Wide ones follow where both fail.
-    """
-    center, scale = score.mean(), score.std()
-    x = (score - center) / scale
-    best, best_error = None, np.inf
-    for width in (0.25, 1.0):
-        for ends in ((mos.max(), mos.min()), (mos.min(), mos.max())):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", OptimizeWarning)  # about the covariance, which is not used
-                warnings.filterwarnings("ignore", "overflow encountered in matmul", RuntimeWarning)  # likewise
-                try:
-                    p, _ = curve_fit(logistic, x, mos, p0=[*ends, 0.0, width], jac=_jacobian, maxfev=2000)
-                except RuntimeError:  # this start did not converge
-                    continue
-            y = logistic(x, *p)
-            error = float(np.square(y - mos).mean())
-            if error < best_error and np.ptp(y) > 0:
-                best, best_error = Fit(p[0], p[1], center + scale * p[2], scale * (abs(p[3]) + 1e-12)), error
-        if best:
-            break
-    return best
-
-
-def interval(metric: str, r: float, n: int) -> tuple[float, float]:
-    """Closed-form confidence limits of a correlation of n images.
-
-    Fisher's z for Pearson's r; for Spearman's, its variance times 1 + r^2/2 (Bonett and Wright,
-    Psychometrika 2000). The limits of `plcc_logistic` take the fit as given, which is a little too narrow.
-    """
-    variance = (1 + (r**2 / 2 if metric.startswith("srcc") else 0)) / (n - 3)
-    z = np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))
-    reach = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(variance)
-    return float(np.tanh(z - reach)), float(np.tanh(z + reach))
-
-
-def bootstrap_interval(metric: str, score: np.ndarray, mos: np.ndarray, resamples: int) -> tuple[float, float]:
-    """Percentile bootstrap limits of srcc or plcc: images drawn with replacement, always the same draws."""
-    function = {"srcc": spearmanr, "plcc": pearsonr}[metric]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a draw of equal scores has no correlation and is left out
-        result = bootstrap(
-            (score, mos),
-            lambda s, m: function(s, m).statistic,
-            paired=True,
-            vectorized=False,
-            n_resamples=resamples,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        )
-    draws = result.bootstrap_distribution
-    low, high = np.nanquantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
 
 
 def group_srcc(score: np.ndarray, mos: np.ndarray, group: np.ndarray) -> float:
@@ -147,28 +56,33 @@ def group_srcc(score: np.ndarray, mos: np.ndarray, group: np.ndarray) -> float:
     return float((sums["sm"] / np.sqrt(sums["ss"] * sums["mm"])).mean())
 
 
-def measures(score: np.ndarray, mos: np.ndarray) -> tuple[dict[str, float], Fit | None]:
+def measures(
+    score: np.ndarray, mos: np.ndarray, clusters: np.ndarray | None = None
+) -> tuple[dict[str, float], Fit | None]:
     """All metrics of oriented scores against oriented labels, each (n,) and finite, and the fitted curve.
 
-    Undefined metrics are NaN. Where no fit converges, `fit_converged` is 0, `plcc_logistic` is the raw PLCC, and
-    `rmse` that of the least-squares line.
+    clusters: (n,) numbers of what images share; None for independent images. Undefined metrics are NaN. Where no
+    rising curve beats a constant, `fitted` is 0, `plcc_logistic` is the raw PLCC, and `rmse` that of the constant.
     """
     names = [*VALUES, *(f"{m}_{end}" for m in LIMITS for end in ("low", "high"))]
     if len(score) < MIN_N or np.ptp(score) == 0 or np.ptp(mos) == 0:
         return dict.fromkeys(names, np.nan), None
     curve = fit(score, mos)
-    plcc = pearsonr(score, mos).statistic
-    mapped = curve(score) if curve else np.polyval(np.polyfit(score, mos, 1), score)
+    mapped = curve(score) if curve else score
     values = {
         "srcc": spearmanr(score, mos).statistic,
         "krcc": kendalltau(score, mos, method="asymptotic").statistic,
-        "plcc": plcc,
-        "plcc_logistic": curve.direction * np.corrcoef(mapped, mos)[0, 1] if curve else plcc,
-        "rmse": float(np.sqrt(np.square(mapped - mos).mean())),
-        "fit_converged": float(curve is not None),
+        "plcc": pearsonr(score, mos).statistic,
+        "plcc_logistic": pearsonr(mapped, mos).statistic,
+        "rmse": float(np.sqrt(np.square(mapped - mos).mean())) if curve else float(np.std(mos)),
+        "fitted": float(curve is not None),
     }
     for metric in LIMITS:
-        values[f"{metric}_low"], values[f"{metric}_high"] = interval(metric, values[metric], len(score))
+        if clusters is None:
+            limits = closed_form(metric, values[metric], len(score))
+        else:
+            limits = clustered(mapped if metric == "plcc_logistic" else score, mos, clusters, ranks=metric == "srcc")
+        values |= dict(zip((f"{metric}_low", f"{metric}_high"), limits, strict=True))
     return values, curve
 
 
@@ -177,12 +91,16 @@ def correlations(
 ) -> Iterator[tuple[str, str, float, int]]:
     """(split, metric, value, n) of a score file whose rows are those of the index."""
     mos, per_split = oriented(index["mos"], dataset.labels), bool(split_columns(scores))
+    clusters = clusters_of(index)
     for split, inside in test_parts(index).items():
         if split == WHOLE and per_split:
             continue  # each split has a model of its own, none of them is one of the whole set
         s = scores_of_part(scores, split, method)
         rows = inside & np.isfinite(s)
-        values, curve = measures(s[rows], mos[rows])
+        own = None if clusters is None else clusters[rows]
+        values, curve = measures(s[rows], mos[rows], own)
+        if own is not None:
+            values["groups"] = float(len(np.unique(own)))
         if "group" in index:
             values["srcc_within_group"] = group_srcc(s[rows], mos[rows], index["group"].to_numpy()[rows])
         # the curve, for plots and tests
@@ -191,7 +109,7 @@ def correlations(
         # additional limits, if asked for
         if split == WHOLE and resamples and np.isfinite(values["srcc"]):
             for metric in ("srcc", "plcc"):
-                limits = bootstrap_interval(metric, s[rows], mos[rows], resamples)
+                limits = bootstrapped(s[rows], mos[rows], resamples, metric == "srcc", own)
                 values |= dict(zip((f"{metric}_bootstrap_low", f"{metric}_bootstrap_high"), limits, strict=True))
         for metric, value in values.items():
             yield split, metric, value, int(rows.sum())

@@ -1,37 +1,104 @@
 """Whether one method is better than another on one dataset: tests for dependent correlations.
 
-Two methods scored on the same images with the same labels have correlated correlations; an unpaired
-test would hardly ever tell them apart.
+Two methods scored on the same images with the same labels have correlated correlations; an unpaired test would hardly
+ever tell them apart. Methods with one model are compared on the whole set, those with a model per split over the test
+parts. How often each test errs: `python -m qualiclip.bench.metrics.simulate`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
+from scipy.stats import t as student
+
+from qualiclip.bench.metrics.limits import CONFIDENCE, cluster_sums, influence, to_z
 
 ALPHA = 0.05
+K = TypeVar("K", bound=Hashable)
 
 
-def meng(r1: float, r2: float, r12: float, n: int, ranks: bool = False) -> float:
-    """Two-sided p of equal correlations r1 = r2 of two methods with the same labels.
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of M methods on one set. A method whose scores are constant has NaN everywhere.
 
-    r12: correlation of the two methods. n: images. Meng, Rosenthal and Rubin, Psychological Bulletin
-    1992, Eq. 1. With `ranks`, for Spearman's coefficient, the variance is inflated by 1 + r^2/2 (Bonett
-    and Wright, Psychometrika 2000). NaN where a correlation is undefined; 1 for equal methods.
+    z: (M,) Fisher's z of each correlation. variance: (M, M) of the difference of two of them. dof: degrees of freedom
+    of Student's t; infinite for the normal distribution.
     """
-    if not np.isfinite([r1, r2, r12]).all() or n <= 3:
-        return float("nan")
-    if r12 >= 1 - 1e-12:
-        return 1.0
-    r1, r2 = np.clip([r1, r2], -1 + 1e-12, 1 - 1e-12)
-    mean_square = (r1**2 + r2**2) / 2
-    f = min(1.0, (1 - r12) / (2 * (1 - mean_square)))
+
+    z: np.ndarray
+    variance: np.ndarray
+    dof: float
+
+    def p(self, i: int, j: int) -> float:
+        """Two-sided p of equal correlations; 1 for equal scores, NaN where one of them is undefined."""
+        difference = abs(self.z[i] - self.z[j])
+        if self.variance[i, j] <= 1e-24:
+            return 1.0 if difference < 1e-9 else 0.0
+        return float(2 * student.sf(difference / np.sqrt(self.variance[i, j]), self.dof))
+
+
+def meng(r: np.ndarray, between: np.ndarray, n: int, ranks: bool = False) -> np.ndarray:
+    """(M, M) variance of the difference of Fisher's z of two methods, on n independent images.
+
+    r: (M,) correlations with the labels. between: (M, M) of the methods with each other. Meng, Rosenthal and Rubin,
+    Psychological Bulletin 1992, Eq. 1. With `ranks`, for Spearman's coefficient, the variance is inflated by
+    1 + r^2/2 (Bonett and Wright, Psychometrika 2000).
+    """
+    r = np.clip(r, -1 + 1e-12, 1 - 1e-12)
+    mean_square = (np.square(r)[:, None] + np.square(r)) / 2
+    f = np.minimum(1.0, (1 - between) / (2 * (1 - mean_square)))
     h = (1 - f * mean_square) / (1 - mean_square)
-    variance = 2 * (1 - r12) * h / (n - 3) * (1 + mean_square / 2 if ranks else 1)
-    return float(2 * norm.sf(abs(np.arctanh(r1) - np.arctanh(r2)) / np.sqrt(variance)))
+    return 2 * (1 - between) * h / (n - 3) * (1 + mean_square / 2 if ranks else 1)
 
 
-def holm(p: dict[str, float]) -> dict[str, float]:
+def compare(scores: np.ndarray, labels: np.ndarray, ranks: bool, clusters: np.ndarray | None = None) -> Comparison:
+    """Differences of all methods, on the images that all of them have scored.
+
+    scores: (M, n) oriented; NaN is no score. labels: (n,). ranks: of SRCC, otherwise of PLCC. clusters: (n,) numbers
+    of what images share, or None for independent images.
+    """
+    inside = np.isfinite(scores).all(0) & np.isfinite(labels)
+    rows, n = np.vstack([scores[:, inside], labels[inside]]), int(inside.sum())
+    if n <= 3 or np.ptp(rows[-1]) == 0:
+        undefined = np.full(len(scores), np.nan)
+        return Comparison(undefined, np.full((len(scores),) * 2, np.nan), np.inf)
+    varied = np.ptp(rows[:-1], axis=1) > 0
+    values = rankdata(rows, axis=1) if ranks else rows
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.corrcoef(values)
+    # images by themselves
+    if clusters is None:
+        return Comparison(to_z(r[:-1, -1]), meng(r[:-1, -1], r[:-1, :-1], n, ranks), np.inf)
+    # images that share something: the spread of the clusters' influences
+    own = clusters[inside]
+    sums = np.full((len(scores), len(np.unique(own))), np.nan)
+    sums[varied] = [cluster_sums(influence(s, rows[-1], ranks), own) for s in rows[:-1][varied]]
+    product = sums @ sums.T
+    squares = np.diag(product)
+    return Comparison(to_z(r[:-1, -1]), squares[:, None] + squares - 2 * product, sums.shape[1] - 1)
+
+
+def resampled(values: np.ndarray, ratio: float) -> tuple[float, float, float]:
+    """(p, low, high) of a mean over test parts that overlap: whether it is zero, and its 95% limits.
+
+    values: (J,) differences of two methods, or values of one, by part. ratio: images tested by images trained on.
+    Nadeau and Bengio's corrected resampled t test (Machine Learning 2003), whose variance counts that the models of
+    two parts have been trained on shared images. NaN for fewer than two parts.
+    """
+    j = len(values)
+    if j < 2 or not np.isfinite(values).all():
+        return (float("nan"),) * 3
+    mean, error = float(values.mean()), float(np.sqrt((1 / j + ratio) * values.var(ddof=1)))
+    reach = float(student.ppf((1 + CONFIDENCE) / 2, j - 1)) * error
+    p = float(2 * student.sf(abs(mean) / error, j - 1)) if error else float(mean == 0)
+    return p, mean - reach, mean + reach
+
+
+def holm(p: dict[K, float]) -> dict[K, float]:
     """Holm's step-down adjustment of several p values (Scandinavian Journal of Statistics 1979)."""
     adjusted, running = {}, 0.0
     for i, name in enumerate(sorted(p, key=p.__getitem__)):
@@ -40,37 +107,24 @@ def holm(p: dict[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def pairwise(a: np.ndarray, b: np.ndarray, labels: np.ndarray, ranks: bool) -> float:
-    """p of two methods' scores (n,) on the images that both have scored; NaN is no score."""
-    both = np.isfinite(a) & np.isfinite(b)
-    rows = np.stack([a[both], b[both], labels[both]])
-    if rows.shape[1] <= 3 or (np.ptp(rows, axis=1) == 0).any():
-        return float("nan")
-    r = np.corrcoef(rankdata(rows, axis=1) if ranks else rows)
-    return meng(r[0, 2], r[1, 2], r[0, 1], rows.shape[1], ranks)
+def rank_ranges(comparisons: list[Comparison]) -> list[tuple[int, int]]:
+    """Best and worst rank of each of M methods that the data allow, by the mean of Fisher's z over several sets.
 
-
-def over_splits(p: list[float]) -> float:
-    """One p value from several on overlapping test parts: twice their median (Rueger, Metrika 1978), which is valid
-    however they depend on each other."""
-    finite = [v for v in p if np.isfinite(v)]
-    return min(1.0, 2 * float(np.median(finite))) if finite else float("nan")
-
-
-def not_worse(
-    scores: dict[str, np.ndarray], labels: np.ndarray, best: str, parts: list[np.ndarray], ranks: bool
-) -> set[str]:
-    """The methods that are not significantly worse than `best` (it among them), Holm-corrected at 5%.
-
-    scores: oriented (n,) of each method, or (parts, n) of a method with a model per split. parts: masks (n,) of the
-    whole set or of the test parts. A method that cannot be compared is left out.
+    A method's best rank is one more than the number of methods that are significantly better, its worst that of the
+    methods that are not significantly worse. All pairs are tested, Holm-corrected at 5%; the degrees of freedom are
+    Welch's.
     """
-    p = {}
-    by_part = {name: np.broadcast_to(s, (len(parts), len(labels))) for name, s in scores.items()}
-    for name, s in by_part.items():
-        pairs = zip(by_part[best], s, parts, strict=True)
-        values = [pairwise(a[rows], b[rows], labels[rows], ranks) for a, b, rows in pairs]
-        value = values[0] if len(values) == 1 else over_splits(values)
-        if name != best and np.isfinite(value):
-            p[name] = value
-    return {best} | {name for name, value in holm(p).items() if value > ALPHA}
+    z = np.sum([c.z for c in comparisons], axis=0)
+    variance = np.sum([c.variance for c in comparisons], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        dof = np.square(variance) / np.sum([np.square(c.variance) / c.dof for c in comparisons], axis=0)
+    m = len(z)
+    pairs = {(i, j): Comparison(z, variance, dof[i, j]).p(i, j) for i in range(m) for j in range(i)}
+    adjusted = holm({pair: p if np.isfinite(p) else 1.0 for pair, p in pairs.items()})
+    better, worse = [0] * m, [0] * m
+    for (i, j), p in adjusted.items():
+        if p <= ALPHA:
+            first, second = (i, j) if z[i] > z[j] else (j, i)
+            better[second] += 1
+            worse[first] += 1
+    return [(1 + b, m - w) for b, w in zip(better, worse, strict=True)]

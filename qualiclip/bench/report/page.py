@@ -17,6 +17,7 @@ from qualiclip.bench.cards.scale import add_config_argument, config_of
 from qualiclip.bench.report import sections
 from qualiclip.bench.tables import latex
 from qualiclip.bench.tables.results import read_results
+from qualiclip.bench.tables.tidy import read_tidy
 from qualiclip.bench.workspace import Workspace
 from qualiclip.io import read_json, write_text
 
@@ -54,7 +55,7 @@ def render(workspace: Workspace) -> str:
     # results of methods with one model of a whole set; ablations stand in their own tables
     results = [r for r in read_results(paths, workspace.scored()) if not r.method.features_of]
     compared = [r for r in results if r.method.family != "ablation"]
-    datasets, leaderboard = sections.leaderboard(compared, results)
+    datasets, leaderboard = sections.leaderboard(read_tidy(paths.results), compared, results, workspace)
     ranking = sections.gmad_ranking(workspace, compared)
     # what scoring took
     score_files = _score_files(workspace)

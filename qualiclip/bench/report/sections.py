@@ -18,6 +18,8 @@ from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.formats import WHOLE, oriented, read_index, read_scores, sign
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.metrics import gmad
+from qualiclip.bench.metrics.limits import clusters_of
+from qualiclip.bench.metrics.significance import compare, rank_ranges
 from qualiclip.bench.tables.results import Result
 from qualiclip.bench.tables.table import Table, number_text
 from qualiclip.bench.workspace import Workspace
@@ -48,33 +50,57 @@ def jpeg(path: Path, side: int) -> str:
         return ""
 
 
-def leaderboard(compared: list[Result], results: list[Result]) -> tuple[list[DatasetCard], list[dict[str, Any]]]:
-    """Datasets by columns; one row per method: whole-set SRCC with limits on each set, and the mean over the sets
-    that are here.
+def leaderboard(
+    table: pd.DataFrame, compared: list[Result], results: list[Result], workspace: Workspace
+) -> tuple[list[DatasetCard], list[dict[str, Any]]]:
+    """Datasets by columns; one row per method: whole-set SRCC with limits on each set, mean and rank over those here.
 
-    compared: results of the methods that have a row. results: those whose sets have a column.
+    table: the tidy results of the run. compared: results of the methods that have a row. results: those whose sets
+    have a column. A method has a mean and a rank if it competes on every set; the others follow below, controls last.
     """
+    rows = table[(table["metric"] == "srcc") & (table["statistic"] == "whole")]
+    rows = rows.drop_duplicates(["method", "dataset"]).set_index(["method", "dataset"])
     datasets = list({r.dataset.name: r.dataset for r in results}.values())
-    methods = {r.method.name: r.method for r in compared}
-    here = {r.dataset.name for r in results if not r.not_here}
-    rows = []
-    for name, m in methods.items():
-        of_method = {r.dataset.name: r for r in compared if r.method.name == name}
-        cells = [_cell(of_method.get(d.name)) for d in datasets]
-        values = [c["value"] for c in cells if np.isfinite(c["value"])]
+    here = list({r.dataset.name: r.dataset for r in results if not r.not_here}.values())
+    by_pair = {(r.method.name, r.dataset.name): r for r in compared}
+    board: list[dict[str, Any]] = []
+    for name, m in {r.method.name: r.method for r in compared}.items():
+        cells = {d.name: _cell(by_pair.get((name, d.name)), rows) for d in datasets}
+        values = [cells[d.name]["value"] for d in here if (name, d.name) in by_pair and by_pair[name, d.name].competes]
         mean = float(np.mean(values)) if len(values) == len(here) > 0 else np.nan
-        rows.append({"title": m.title, "family": m.family, "cells": cells, "mean": mean, "text": number_text(mean)})
-    return datasets, sorted(rows, key=lambda r: -r["mean"] if np.isfinite(r["mean"]) else 2)
+        row = {"name": name, "title": m.title, "family": m.family, "cells": list(cells.values()), "mean": mean}
+        board.append(row | {"text": number_text(mean), "rank": ("", "")})
+    # the ranks that the data allow
+    ranked = [row for row in board if np.isfinite(row["mean"])]
+    for row, ends in zip(ranked, _ranks([row["name"] for row in ranked], by_pair, here, workspace), strict=True):
+        row["rank"] = ends
+    return datasets, sorted(
+        board, key=lambda r: (r["family"] == "control", -r["mean"] if np.isfinite(r["mean"]) else 2)
+    )
 
 
-def _cell(r: Result | None) -> dict[str, Any]:
-    """Value, limits and marks of one cell of the leaderboard."""
+def _ranks(
+    names: list[str], results: dict[tuple[str, str], Result], datasets: list[DatasetCard], workspace: Workspace
+) -> list[tuple[int, int]]:
+    """Best and worst rank of each method over all datasets, by SRCC."""
+    comparisons = []
+    for d in datasets if names else []:
+        index = read_index(workspace.paths.index(d.name))
+        scores = np.stack([results[name, d.name].scores([WHOLE])[0] for name in names])
+        comparisons.append(compare(scores, oriented(index["mos"], d.labels), True, clusters_of(index)))
+    return rank_ranges(comparisons) if comparisons else []
+
+
+def _cell(r: Result | None, rows: pd.DataFrame) -> dict[str, Any]:
+    """Value, limits and marks of one cell of the leaderboard. rows: the tidy results by method and dataset."""
     if r is None:
         return {"value": np.nan, "text": number_text(np.nan), "low": "", "high": "", "refused": "", "leaked": False}
-    value, (low, high) = r.value("srcc", "whole"), r.limits("srcc")
-    limits = {"low": number_text(low, 2), "high": number_text(high, 2)}
-    text = (NOT_HERE if r.not_here else NOT_RUN) if r.refused else number_text(value)
-    return {"value": value, "text": text, **limits, "refused": r.refused, "leaked": r.leaked}
+    if r.refused:
+        text = NOT_HERE if r.not_here else NOT_RUN
+        return {"value": np.nan, "text": text, "low": "", "high": "", "refused": r.refused, "leaked": r.leaked}
+    row = rows.loc[r.method.name, r.dataset.name]
+    limits = {end: number_text(row[end], 2) for end in ("low", "high")}
+    return {"value": row["value"], "text": number_text(row["value"]), **limits, "refused": "", "leaked": r.leaked}
 
 
 def scatter(workspace: Workspace, results: list[Result]) -> list[dict[str, Any]]:

@@ -13,9 +13,11 @@ from qualiclip.bench.captions import labels_note
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.formats import read_index
-from qualiclip.bench.tables.correlations import METRICS
+from qualiclip.bench.tables.marks import Column
+from qualiclip.bench.tables.notes import RAW, UNFITTED
 from qualiclip.bench.tables.results import STATISTICS, Result, read_results, statistic_of
 from qualiclip.bench.tables.table import Table, number_text
+from qualiclip.bench.tables.tidy import METRICS, tidy
 from qualiclip.bench.workspace import Workspace
 
 REFERENCE, COMPARED = "reference", "one schedule"
@@ -53,7 +55,7 @@ def build(card: TableCard, workspace: Workspace) -> Table:
     absent = list(dict.fromkeys(r.not_here for r in every if r.not_here))
     results = [r for r in every if not r.not_here]
     if not compared or not results:
-        return Table(card.title, card.caption, pd.DataFrame(), absent or [card.empty_note])
+        return Table(card.title, card.caption, pd.DataFrame(), absent or [card.empty_note], results=tidy([]))
     # the first columns
     methods = [*references, *compared]
     table = Table(card.title, _caption(card, compared, workspace), pd.DataFrame({"Method": [m.title for m in methods]}))
@@ -62,22 +64,30 @@ def build(card: TableCard, workspace: Workspace) -> Table:
     table.values["Training"] = [_schedule(m, workspace) for m in methods]
     # values and differences
     datasets = [d for d in workspace.table_datasets(card) if any(r.dataset.name == d.name for r in results)]
-    sizes = []
+    sizes, columns = [], []
     for d in datasets:
-        statistic = statistic_of(read_index(workspace.paths.index(d.name)), card.statistic)
+        index = read_index(workspace.paths.index(d.name))
+        statistic = statistic_of(index, card.statistic)
         of_set = [r for r in results if r.dataset.name == d.name]
+        columns.append(Column(d, card.metrics[0], card.statistic, {r.method.name: r for r in of_set}, index))
         sizes.append(f"{d.title} {max(r.n(statistic) for r in of_set)}, {STATISTICS[statistic]}")
         for metric in card.metrics:
             title = f"{d.title} {METRICS[metric]}"
             table.headers |= {title: (d.title, METRICS[metric]), f"{title} change": (d.title, "change")}
             _add(table, title, {m.name: _values(of_set, m, metric, statistic) for m in methods}, compared, methods)
+            if metric in ("plcc_logistic", "rmse"):
+                raw = {m.name for m in methods for r in of_set if r.belongs_to(m) and r.unfitted(statistic)}
+                for row in (i for i, m in enumerate(methods) if m.name in raw):
+                    table.flags[row, title] = table.flags.get((row, title), "") + RAW
     table.notes = [*absent, *labels_note(datasets), *_notes(results, compared, sizes)]
+    table.notes += [UNFITTED] if any(RAW in flag for flag in table.flags.values()) else []
+    table.results = tidy(columns, marked=False)
     return table
 
 
 def _values(results: list[Result], m: MethodCard, metric: str, statistic: str) -> np.ndarray:
     """(seeds,) values of a method and its repeats; empty where it was not run."""
-    values = [r.value(metric, statistic) for r in results if m.name in (r.method.name, r.method.repeat_of)]
+    values = [r.value(metric, statistic) for r in results if r.belongs_to(m)]
     return np.array([v for v in values if np.isfinite(v)])
 
 
@@ -93,15 +103,12 @@ def _add(
     for row, v in enumerate(seeds.values()):
         if len(v) > 1:
             table.flags[row, title] = f" ± {number_text(v.std(ddof=1))}"
-            table.extra.loc[row, f"{title} seeds"] = len(v)
-            table.extra.loc[row, f"{title} sd"] = v.std(ddof=1)
 
 
 def _notes(results: list[Result], compared: list[MethodCard], sizes: list[str]) -> list[str]:
     """What was not run, and how to read the numbers."""
     refused = sorted({f"{r.method.title}: not run: {r.refused}" for r in results if r.refused})
-    full = compared[0].name
-    seeds = len({r.method.name for r in results if full in (r.method.name, r.method.repeat_of)})
+    seeds = len({r.method.name for r in results if r.belongs_to(compared[0])})
     spread = (
         f"Means of {seeds} seeds ± their standard deviation; a change of that size means nothing."
         if seeds > 1
@@ -111,5 +118,5 @@ def _notes(results: list[Result], compared: list[MethodCard], sizes: list[str]) 
         *refused,
         f"Change: to the first row of those trained on one schedule, {compared[0].title}. References were trained "
         f"otherwise, or not at all, and are compared with nothing. {spread}",
-        f"Signed so that 1 is perfect; PLCC after a four-parameter logistic. n: {'; '.join(sizes)}.",
+        f"Signed so that 1 is perfect; PLCC after a rising four-parameter logistic. n: {'; '.join(sizes)}.",
     ]

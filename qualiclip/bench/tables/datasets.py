@@ -11,6 +11,7 @@ from qualiclip.bench.captions import labels_note, missing_images, missing_note
 from qualiclip.bench.cards.base import DatasetFamily
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.table import TableCard
+from qualiclip.bench.data.splits import N_SPLITS
 from qualiclip.bench.formats import read_index, split_columns
 from qualiclip.bench.tables.table import Table
 from qualiclip.bench.workspace import Workspace
@@ -35,6 +36,8 @@ def _splits(d: DatasetCard, index: pd.DataFrame) -> str:
     sizes = index[columns[0]].value_counts()
     by = f" by {d.splits.by}" if d.splits.by else ""
     parts = "/".join(str(sizes.get(p, 0)) for p in ("train", "val", "test"))
+    if d.splits.use == "seeded" and len(columns) < N_SPLITS:
+        return f"{len(columns)}, one {d.splits.by or 'image'} left out: {parts}"
     return f"{len(columns)} {SPLITS[d.splits.use]}{by}: {parts}"
 
 

@@ -23,7 +23,7 @@ from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.cards.table import Metric, TableCard
 from qualiclip.bench.tables.kinds import REPORTED
-from qualiclip.bench.tables.results import STATISTICS, Result
+from qualiclip.bench.tables.results import STATISTICS, Result, statistic_of
 from qualiclip.bench.tables.table import Table
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TrainConfig
@@ -241,22 +241,18 @@ def compare(
 
 
 def comparisons(
-    workspace: Workspace,
-    results: list[Result],
-    statistics: dict[str, str],
-    indexes: dict[str, pd.DataFrame],
-    remarks: dict[str, str],
+    workspace: Workspace, results: list[Result], card: TableCard, indexes: dict[str, pd.DataFrame]
 ) -> list[Comparison]:
-    """All results beside all that is reported of them. statistics, indexes: by the name of the dataset."""
+    """All results of a table beside all that is reported of them. indexes: by the name of the dataset."""
     out = []
     for r in sorted(results, key=lambda r: (r.dataset.title.casefold(), r.method.title.casefold())):
         index = indexes[r.dataset.name]
         scored = len(index) - r.failed(index)
         incomplete = "" if scored == r.dataset.images.count else f"{scored} of {r.dataset.images.count} images"
+        shown = statistic_of(index, card.statistic, r.per_split)
         for metric in get_args(Metric):
             for reference in references(r.method, r.dataset, metric):
-                shown = statistics[r.dataset.name]
-                out.append(compare(r, metric, reference, shown, incomplete, results, workspace, remarks))
+                out.append(compare(r, metric, reference, shown, incomplete, results, workspace, card.remarks))
     return out
 
 
@@ -300,18 +296,12 @@ def _sources(numbers: dict[str, int]) -> list[str]:
 
 
 def reported_block(
-    card: TableCard,
-    workspace: Workspace,
-    results: list[Result],
-    statistics: dict[str, str],
-    indexes: dict[str, pd.DataFrame],
-    metrics: dict[str, str],
+    card: TableCard, results: list[Result], compared: list[Comparison], metrics: dict[str, str]
 ) -> tuple[Table, str]:
     """The block of reproduced beside reported values, and how often each status occurs.
 
-    statistics, indexes: by the name of the dataset. metrics: name -> title. What was not run is only counted.
+    compared: of `comparisons`. metrics: name -> title. What was not run is only counted.
     """
-    compared = comparisons(workspace, results, statistics, indexes, card.remarks)
     # the lines, by status
     answered = sorted((c for c in compared if c.status in STATUSES), key=lambda c: STATUSES.index(c.status))
     sources: dict[str, int] = {}

@@ -28,7 +28,9 @@ def significant_text(value: float, digits: int) -> str:
 
 @dataclass
 class Table:
-    """`values` to print, `extra` columns for the CSV alone, `marks` of cells, `notes` and `blocks` below.
+    """`values` to print, `marks` of cells, `notes` and `blocks` below.
+
+    results: what the CSV of a table of correlations holds instead: these numbers and more in tidy form (tidy.py).
 
     marks: (row position, column) -> "best" or "second". flags: likewise -> symbols that `notes` explain.
     banner: the first note, emphasised. protocol: what holds for all tables of its kind, said once per document.
@@ -41,7 +43,7 @@ class Table:
     caption: str
     values: pd.DataFrame
     notes: list[str] = field(default_factory=list)
-    extra: pd.DataFrame = field(default_factory=pd.DataFrame)
+    results: pd.DataFrame | None = None
     marks: dict[tuple[int, str], str] = field(default_factory=dict)
     flags: dict[tuple[int, str], str] = field(default_factory=dict)
     blocks: list[Table] = field(default_factory=list)
@@ -75,8 +77,8 @@ class Table:
         return pd.DataFrame({c: [cell(i, c) for i in range(len(self.values))] for c in self.values})
 
     def csv(self) -> str:
-        """Full precision, with intervals, deviations and whole-set values in additional columns."""
-        return pd.concat([self.values, self.extra], axis=1).to_csv(index=False)
+        """Full precision, and of a table of correlations more than is printed."""
+        return (self.values if self.results is None else self.results).to_csv(index=False)
 
     def markdown(self, level: int = 2) -> str:
         parts = [f"{'#' * level} {self.title}", self.caption]

@@ -44,6 +44,15 @@ def test_images_of_one_group_stay_on_one_side():
         assert (attached.groupby("group")[f"split_{k:02d}"].nunique() == 1).all()
 
 
+def test_each_of_few_groups_is_left_out_once():
+    table = pd.DataFrame({"image": [f"{i}.png" for i in range(20)], "group": [f"g{i % 5}" for i in range(20)]})
+    attached = splits.attach(table, Splits(by="group")).filter(like="split_")
+    assert attached.shape == (20, 5) and ((attached == "test").sum(axis=1) == 1).all(), "each image is tested once"
+    assert ((attached == "test").sum() == 4).all() and ((attached == "train").sum() == 12).all()
+    two = splits.attach(table.head(2), Splits()).filter(like="split_")
+    assert two.to_numpy().tolist() == [["test", "train"], ["train", "test"]], "no images are left to validate with"
+
+
 def test_row_numbers_of_files_become_names(raw, labels):
     table = splits.attach(labels, Splits(use="files", files=FILES), raw)
     assert table["split_00"].tolist() == ["train", "train", "train", "val", "train", "test"]

@@ -6,13 +6,16 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from qualiclip.bench.cards.scale import load_config
+from qualiclip.bench.formats import write_csv
 from qualiclip.bench.report import page, sections
 from qualiclip.bench.tables.render import render, write
 from qualiclip.bench.tables.results import read_results
+from qualiclip.bench.tables.tidy import collected, read_tidy
 from qualiclip.bench.workspace import Workspace
 from tests.support.cards import dataset_card, figure_card, method_card, table_card
 from tests.support.results import EVERYTHING, noisy, with_results
@@ -35,6 +38,7 @@ def workspace(tmp_path, at_root) -> Workspace:
     workspace.all_figures = {"f": figure_card("gmad", name="f", methods=["a", "b"])}
     workspace.all_figures |= {"g": figure_card("gmad", name="g", title="left out", methods=["a", "nobody"])}
     write(render(workspace.all_tables["t"], workspace), workspace.paths.table("t"))
+    write_csv(collected([workspace.paths.table("t").with_suffix(".csv")]), workspace.paths.results)
     workspace.paths.figure("f").parent.mkdir()
     Image.new("RGB", (30, 20), "blue").save(workspace.paths.figure("f"))
     return workspace
@@ -44,22 +48,27 @@ def results_of(workspace: Workspace) -> list:
     return read_results(workspace.paths, workspace.scored())
 
 
-def test_the_leaderboard_is_sorted_by_the_mean(workspace):
+def board_of(workspace: Workspace, without: str = "") -> list[dict]:
+    """Rows of the leaderboard."""
     results = results_of(workspace)
-    datasets, rows = sections.leaderboard(results, results)
-    assert [d.name for d in datasets] == ["myset"] and [r["title"] for r in rows] == ["C", "A", "B", "D"]
+    compared = [r for r in results if r.method.name != without]
+    return sections.leaderboard(read_tidy(workspace.paths.results), compared, results, workspace)[1]
+
+
+def test_the_leaderboard_is_sorted_by_the_mean_of_what_competes(workspace):
+    rows = board_of(workspace)
+    assert [r["title"] for r in rows] == ["A", "B", "C", "D"], "C has seen the labels, D was not run"
     cells = {r["title"]: r["cells"][0] for r in rows}
-    assert cells["C"]["leaked"] and not cells["A"]["leaked"]
-    assert cells["D"]["refused"] == GONE and np.isnan(cells["D"]["value"]) and rows[-1]["text"] == "–"
+    assert cells["C"]["leaked"] and not cells["A"]["leaked"] and cells["C"]["value"] == pytest.approx(1)
+    assert cells["D"]["refused"] == GONE and np.isnan(cells["D"]["value"])
+    assert [r["text"] for r in rows[2:]] == ["–", "–"] and [r["rank"] for r in rows[2:]] == [("", "")] * 2
     assert float(cells["A"]["low"]) < cells["A"]["value"] < float(cells["A"]["high"])
-    assert rows[0]["mean"] == pytest.approx(1)
+    assert rows[0]["mean"] == cells["A"]["value"] and [r["rank"] for r in rows[:2]] == [(1, 1), (2, 2)]
 
 
 def test_the_leaderboard_has_a_gap_where_a_method_has_no_result(workspace):
-    results = results_of(workspace)
-    _, rows = sections.leaderboard([r for r in results if r.method.name != "a"], results)
-    assert {r["title"] for r in rows} == {"B", "C", "D"}
-    assert sections._cell(None)["text"] == "–"
+    assert {r["title"] for r in board_of(workspace, without="a")} == {"B", "C", "D"}
+    assert sections._cell(None, pd.DataFrame())["text"] == "–"
 
 
 def test_the_scatter_plot_has_scores_labels_and_thumbnails(workspace):
@@ -121,6 +130,7 @@ def test_ablations_and_methods_with_a_model_per_split_have_no_row(tmp_path, at_r
     workspace.all_figures = {}
     workspace.all_methods["encoder"] = workspace.all_methods["encoder"].model_copy(update={"scales": []})
     write(render(workspace.all_tables["t"], workspace), workspace.paths.table("t"))
+    write_csv(collected([workspace.paths.table("t").with_suffix(".csv")]), workspace.paths.results)
     text = page.render(workspace)
     board = re.search(r'id="board".*?</table>', text, re.DOTALL)[0]
     assert re.findall(r'<tr><td data-key="">(\w+)', board) == ["A"]
