@@ -54,7 +54,7 @@ rule results:
     resources:
         mem_mb=500,
     shell:
-        "{PYTHON} -m qualiclip.bench.tables.tidy {input.tables} --out {output} 2>&1 | tee {log}"
+        "{PYTHON} -m qualiclip.bench.tables.tidy {input.tables:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 for _name in workspace.all_tables:
