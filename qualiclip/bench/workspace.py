@@ -186,13 +186,15 @@ class Workspace:
 
     # What finished outputs say of how they were made.
 
-    def mirrored_files(self, m: MethodCard, dataset: str | None) -> list[str]:
+    def mirrored_files(self, m: MethodCard, dataset: str | None, out: Path | None = None) -> list[str]:
         """Files that a method needs for a dataset (None: for its fit) and that the mirror has.
+
+        out: what is made with them; None: the scores, or the fit.
 
         For a finished output it is the list at the time: a mirror that comes later reruns nothing. An output that
         was refused is tried again as soon as a file has arrived.
         """
-        out = self.paths.scores(m.name, dataset) if dataset else self.paths.fitted(m.name)
+        out = out or (self.paths.scores(m.name, dataset) if dataset else self.paths.fitted(m.name))
         made = provenance.read(out)
         if made.get("complete"):
             return made["mirrored"]

@@ -145,6 +145,17 @@ def test_the_files_behind_a_fit_are_its_own(workspace):
     assert workspace.mirrored_files(method, "mini_ladder") == method.weights
 
 
+def test_what_is_measured_of_a_refused_method_is_made_when_its_file_has_come(workspace):
+    method = workspace.all_methods["clipiqa+"]
+    out = workspace.paths.efficiency(method.name)
+    made(out, complete=False, mirrored=[])
+    assert workspace.mirrored_files(method, None, out) == []
+    put(workspace, *method.weights)
+    assert workspace.mirrored_files(method, None, out) == method.weights
+    made(out, complete=True, mirrored=["what it had"])
+    assert workspace.mirrored_files(method, None, out) == ["what it had"]
+
+
 def test_a_set_that_was_not_here_is_fetched_again_when_a_file_of_it_has_come(workspace, tmp_path):
     workspace.paths = Paths(workspace.paths.root, tmp_path / "raw")
     d, manifest = workspace.all_datasets["cviu"], workspace.paths.manifest("cviu")

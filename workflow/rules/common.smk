@@ -115,6 +115,11 @@ def mirrored_files(wildcards):
     return workspace.mirrored_files(method_of(wildcards), wildcards.get("dataset"))
 
 
+def mirrored_weights(path_of):
+    """Likewise for what is measured of a method, at path_of(method)."""
+    return lambda wildcards: workspace.mirrored_files(method_of(wildcards), None, path_of(wildcards.method))
+
+
 def memory(wildcards, attempt):
     """MB of a job that loads a model; a second attempt has twice as much."""
     return 8000 * attempt

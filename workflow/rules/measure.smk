@@ -50,12 +50,14 @@ rule intensity:
         checkpoint=checkpoint_arg,
         fitted=fitted_arg,
         trust=trust_arg,
+        mirrored=mirrored_weights(paths.intensity),
         digest=score_digest,
         raw=paths.raw,
     shell:
         "{PYTHON} -m qualiclip.bench.measure.intensity {params.method:q} {params.dataset:q} --index {input.index:q}"
         " --raw {params.raw:q} --count {params.n_photos} {params.checkpoint} {params.fitted} {params.trust}"
-        " {resources.mirror} --device {resources.device} --threads {threads} --out {output.scores:q} 2>&1 | tee {log:q}"
+        " {resources.mirror} --mirrored {params.mirrored:q} --device {resources.device} --threads {threads}"
+        " --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 rule explain:
@@ -110,12 +112,13 @@ rule efficiency:
         checkpoint=checkpoint_arg,
         fitted=fitted_arg,
         trust=trust_arg,
+        mirrored=mirrored_weights(paths.efficiency),
         size=workspace.config.efficiency_size,
         digest=score_digest,
     shell:
         "{PYTHON} -m qualiclip.bench.measure.efficiency {params.method:q} --size {params.size} {params.checkpoint}"
-        " {params.fitted} {params.trust} {resources.mirror} --device {resources.device} --threads {threads}"
-        " --out {output.cost:q} 2>&1 | tee {log:q}"
+        " {params.fitted} {params.trust} {resources.mirror} --mirrored {params.mirrored:q} --device {resources.device}"
+        " --threads {threads} --out {output.cost:q} 2>&1 | tee {log:q}"
 
 
 rule released_weights:

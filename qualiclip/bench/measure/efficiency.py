@@ -99,7 +99,7 @@ def cost(method: Method, size: tuple[int, int], device: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = job.parser("Measure what one method costs.", *job.METHOD, "--fitted", "--threads", "--out")
+    parser = job.parser("Measure what one method costs.", *job.METHOD, "--fitted", "--mirrored", "--threads", "--out")
     parser.add_argument("--size", type=int, nargs=2, required=True, metavar=("WIDTH", "HEIGHT"), help="px")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -118,7 +118,7 @@ def main() -> None:
     # write the file and its record
     facts |= {"device": job.device_name(device) if device == "cuda" else processor(), "threads": args.threads}
     write_text(args.out, json.dumps(facts, indent=1) + "\n")
-    job.record(args.out, card, **facts)
+    job.record(args.out, card, complete=not facts["reason"], mirrored=args.mirrored, **facts)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str)
 
 
 def main() -> None:
-    names = (*job.METHOD, "dataset", "--index", "--raw", "--count", "--fitted")
+    names = (*job.METHOD, "dataset", "--index", "--raw", "--count", "--fitted", "--mirrored")
     args = job.parser("Score photos degraded at growing intensity.", *names, "--threads", "--out").parse_args()
     if job.absent([args.index], args.out):
         return
@@ -56,11 +56,11 @@ def main() -> None:
         method.load(device)
     except NotRun as e:
         leave_reason(args.out, f"{card.title}: not run: {e}")
-        job.record(args.out, card, dataset, args.index, complete=False)
+        job.record(args.out, card, dataset, args.index, complete=False, mirrored=args.mirrored)
         return
     files = photos.choose(args.index, args.raw, dataset, args.count)
     write_csv(curves(method, files, dataset, device), args.out)
-    job.record(args.out, card, dataset, args.index, photos=len(files))
+    job.record(args.out, card, dataset, args.index, complete=True, mirrored=args.mirrored, photos=len(files))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+CHARACTERS = str.maketrans({"|": r"\|", "<": "&lt;", "\n": " "})  # they would end a cell, begin a tag or end a row
 MARKS = {"best": "**{}**", "second": "<ins>{}</ins>"}  # how Markdown shows them
 UNDEFINED = "–"
 
@@ -70,22 +71,23 @@ class Table:
         """All cells as Markdown prints them."""
 
         def cell(row: int, column: str) -> str:
-            text = self.text(row, column).replace("|", r"\|")
+            text = self.text(row, column).translate(CHARACTERS)
             mark = self.marks.get((row, column))
             return MARKS[mark].format(text) if mark else text
 
-        return pd.DataFrame({c: [cell(i, c) for i in range(len(self.values))] for c in self.values})
+        rows = range(len(self.values))
+        return pd.DataFrame({c.translate(CHARACTERS): [cell(i, c) for i in rows] for c in self.values})
 
     def csv(self) -> str:
         """Full precision, and of a table of correlations more than is printed."""
         return (self.values if self.results is None else self.results).to_csv(index=False)
 
     def markdown(self, level: int = 2) -> str:
-        parts = [f"{'#' * level} {self.title}", self.caption]
+        parts = [f"{'#' * level} {self.title}".translate(CHARACTERS), self.caption]
         if len(self.values):
             parts.append(self.strings().to_markdown(index=False, disable_numparse=True))
         parts += [f"**{self.banner}**"] if self.banner else []
-        parts += [*self.notes, *([self.protocol] if self.protocol else [])]
+        parts += [*(n.replace("<", "&lt;") for n in self.notes), *([self.protocol] if self.protocol else [])]
         parts += [*(block.markdown(level + 1).rstrip("\n") for block in self.blocks)]
         return "\n\n".join(parts) + "\n"
 

@@ -37,6 +37,12 @@ def test_printing():
     assert "**0.5**" in table.markdown()
 
 
+def test_names_in_markdown_are_not_taken_for_markup():
+    printed = Table("a | <b>", "", pd.DataFrame({"x | <i>": ["c|d<br>\ne"]}), ["<urlopen error>"]).markdown()
+    assert r"## a \| &lt;b>" in printed and r"| x \| &lt;i>" in printed and r"| c\|d&lt;br> e" in printed
+    assert "&lt;urlopen error>" in printed
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
