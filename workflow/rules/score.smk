@@ -168,7 +168,7 @@ rule score_precomputed:
 # Of some sets only the labels are here. All methods that would have to see their images are refused in one job, which
 # needs no checkpoint, fit or weights, so that a table of precomputed scores trains nothing.
 for _name in workspace.config.labels_only:
-    _refused = [m.name for m in workspace.all_methods.values() if m.sees_images]
+    _refused = {m.name: m.path for m in workspace.all_methods.values() if m.sees_images}
 
     rule:
         name:
@@ -188,10 +188,11 @@ for _name in workspace.config.labels_only:
         params:
             card=workspace.all_datasets[_name].path,
             root=paths.root,
-            methods=_refused,
+            methods=list(_refused),
+            cards=list(_refused.values()),
         shell:
             "{PYTHON} -m qualiclip.bench.score.refused {params.card:q} --index {input.index:q} --root {params.root:q}"
-            " --methods {params.methods:q} 2>&1 | tee {log:q}"
+            " --methods {params.methods:q} --cards {params.cards:q} 2>&1 | tee {log:q}"
 
 
 rule fit:
