@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,18 @@ class Laplacian:
 
     def score(self, batch: Batch) -> Tensor:
         return laplacian(rgb_to_grayscale(batch.images), 3).abs().mean((1, 2, 3))
+
+
+class Entropy:
+    """Entropy of the grey values, in bits: how evenly an image uses the 256 of them."""
+
+    def load(self, device: str) -> None:
+        pass
+
+    def score(self, batch: Batch) -> Tensor:
+        grey = (rgb_to_grayscale(batch.images) * 255).round().long().flatten(1)
+        shares = torch.stack([torch.bincount(g, minlength=256) for g in grey]) / grey.shape[1]
+        return torch.special.entr(shares).sum(1) / math.log(2)
 
 
 class NoisyOracle:

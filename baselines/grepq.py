@@ -16,7 +16,8 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from qualiclip.bench.methods.contract import Batch, NotRun
+from qualiclip.bench.methods.by_hand import by_hand
+from qualiclip.bench.methods.contract import Batch
 from qualiclip.bench.methods.library_patches import weights_or_not_run
 from qualiclip.bench.methods.niqe_distance import Pristine, cut, gaussian
 from qualiclip.model import AnySizePool
@@ -62,18 +63,10 @@ class GRepQ:
         """mirror: folder with grepq/<the three files>; CLIP is fetched where the mirror lacks it."""
         self.mirror = mirror
 
-    def _file(self, name: str) -> Path:
-        """The path of one of the three files. Raises NotRun."""
-        path = self.mirror / "grepq" / name if self.mirror else None
-        if path is None or not path.is_file():
-            place = f"{self.mirror or 'DIR'}/grepq/{name}" + ("" if self.mirror else " and give mirror=DIR")
-            raise NotRun(f"{name} could not be fetched from the authors' Google Drive; put it at {place}")
-        return path
-
     def load(self, device: str) -> None:
         """Read the files, and fetch CLIP. Raises NotRun where one of them is missing."""
         # the two models
-        low, high, patches = (self._file(name) for name in FILES)
+        low, high, patches = (by_hand(self.mirror, "grepq", name, "the authors' Google Drive") for name in FILES)
         with weights_or_not_run(self.mirror):
             clip = open_clip.create_model("RN50-quickgelu", pretrained="openai").float().eval()
             level = LowLevel().eval()

@@ -9,6 +9,7 @@ that carries its name is written instead of read. So a card that forgets a file 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -28,7 +29,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from pyiqa import archs
-from pyiqa.archs import arch_util, clip_model, maniqa_arch, niqe_arch
+from pyiqa.archs import afine_arch, afineclip_model, arch_util, clip_model, maniqa_arch, metaiqa_arch, niqe_arch
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from pyiqa.utils import download_util
 from safetensors.torch import save_file
@@ -43,12 +44,17 @@ from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.methods.load import create
 from qualiclip.bench.workspace import Workspace
 from qualiclip.io import sha256
+from tests.support import tiny_models
 
 State = dict[str, Tensor]
-BACKBONES = ("resnet18", "resnet34", "resnet50", "vgg16")  # of torchvision
+BACKBONES = ("efficientnet_b7", "resnet18", "resnet34", "resnet50", "vgg16")  # of torchvision
 CLIPS = {  # OpenAI's file -> what its CLIP is built with
     "RN50.pt": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
     "ViT-B-32.pt": (512, 224, 12, 768, 32, 77, 49408, 512, 8, 12),
+    "ViT-L-14.pt": (64, 224, 2, 64, 14, 77, 49408, 64, 1, 2),  # a small one: its sizes are read from the file
+}
+TINY = {  # model of Hugging Face -> what writes a tiny one
+    "q-future/Q-ReAlign-Mini-0.8B": tiny_models.qwen3_5,
 }
 MANIQA = 64  # px of its crops, which are 224 else, seen by the largest backbone of all
 FEWER = {
@@ -129,17 +135,58 @@ def grepq_patches(path: Path) -> None:
         f["data"] = np.random.default_rng(0).random((40, 3, 96, 96), np.float32)
 
 
-def resnet50_encoder() -> State:
+def resnet50_encoder(prefix: str = "") -> State:
     children = list(torchvision.models.resnet50().children())[:-1]
-    return {f"model.{k}": v for k, v in nn.Sequential(*children).state_dict().items()}
+    return {prefix + k: v for k, v in half(nn.Sequential(*children).state_dict()).items()}
+
+
+def niqe_model(path: Path) -> None:
+    savemat(path, {"mu_prisparam": np.ones((1, FEATURES)), "cov_prisparam": spd(FEATURES)})
+
+
+def nrqm_model(path: Path) -> None:
+    """Three forests of two trees with one node and two leaves each, and the linear model on top, as a MATLAB struct."""
+    rng = np.random.default_rng(0)
+    leaf = np.array([[0], [0]])
+    forest = {
+        "left": np.tile(np.vstack([[[2]], leaf]), 2),
+        "right": np.tile(np.vstack([[[3]], leaf]), 2),
+        "other": 0,
+        "another": 0,
+        "threshold": rng.random((3, 2)),
+        "value": 10 * rng.random((3, 2)),
+        "feature": np.ones((3, 2), int),
+    }
+    forests = np.empty((1, 3), object)
+    forests[0] = [forest] * 3
+    savemat(path, {"model": {"linear": np.full((4, 1), 0.3), "rf": forests}})
+
+
+def afine(path: Path) -> None:
+    parts = {
+        "finetuned_clip": afineclip_model.AFINECLIP(*CLIPS["ViT-B-32.pt"]),
+        "natural": afine_arch.AFINEQhead(),
+        "fidelity": afine_arch.AFINEDhead(),
+        "fidelity_scale": afine_arch.AFINENLM_FR_Fit_with_limit(),
+        "natural_scale": afine_arch.AFINENLM_NR_Fit(),
+        "adapter": afine_arch.AFINELearnLambda(),
+    }
+    torch.save({name: half(part.state_dict()) for name, part in parts.items()}, path)
+
+
+def metaiqa(path: Path) -> None:
+    torch.save(half(metaiqa_arch.MetaIQA(pretrained=False).state_dict()), path)
 
 
 BY_HAND: dict[str, Callable[[Path], None]] = {
-    "ARNIQA.pth": lambda path: torch.save(half(resnet50_encoder()), path),
+    "ARNIQA.pth": lambda path: torch.save(resnet50_encoder("model."), path),
+    "auth_ft_cd.pth": lambda path: torch.save(resnet50_encoder(), path),
     "brisque_svm_weights.pth": lambda path: torch.save((torch.randn(774), torch.rand(774, FEATURES)), path),
-    "niqe_modelparameters.mat": lambda path: savemat(
-        path, {"mu_prisparam": np.ones((1, FEATURES)), "cov_prisparam": spd(FEATURES)}
-    ),
+    "niqe_modelparameters.mat": niqe_model,
+    "niqe_matlab_params.mat": niqe_model,
+    "NRQM_model.mat": nrqm_model,
+    "afine.pth": afine,
+    "Metaiqa_livec.pth": metaiqa,
     "ILNIQE_templateModel.mat": lambda path: savemat(path, {"templateModel": ilniqe_model()}),
     "CLIP-IQA+_learned_prompts-603f3273.pth": lambda path: torch.save(0.02 * torch.randn(2, 16, 512), path),
     "QualiCLIP.pth": lambda path: torch.save(released(), path),
@@ -184,6 +231,16 @@ def open_clips(workspace: Workspace) -> dict[str, str]:
     return out
 
 
+def tiny_hub(workspace: Workspace) -> None:
+    """Tiny models in the cache of Hugging Face, where a run would have the real ones."""
+    named = [m.arguments["model"] for m in workspace.methods() if "model" in m.arguments]
+    for model, write_model in (TINY | dict.fromkeys(named, tiny_models.qwen2_5_vl)).items():
+        folder = tiny_models.in_cache(Path(os.environ["HF_HOME"]) / "hub", model)
+        if not folder.exists():
+            write_model(folder)
+            print(f"  {model}", flush=True)
+
+
 def open_clip_weights(encoder: str, path: Path) -> None:
     model = open_clip.create_model(encoder)
     for name, parameter in model.visual.named_parameters():
@@ -225,10 +282,11 @@ def _sized(create_model: Callable, name: str, *args, **options) -> nn.Module:
 
 def pin_clip(mirror: Path) -> None:
     """OpenAI's addresses carry the SHA-256 of their files: let them carry those of the made ones, which are checked."""
-    for name, url in clip_model._MODELS.items():
-        file = mirror / "pyiqa" / url.rpartition("/")[2]
-        if file.is_file():
-            clip_model._MODELS[name] = f"https://rehearsal.invalid/{sha256(file)}/{file.name}"
+    for models in (clip_model._MODELS, afineclip_model._MODELS):
+        for name, url in models.items():
+            file = mirror / "pyiqa" / url.rpartition("/")[2]
+            if file.is_file():
+                models[name] = f"https://rehearsal.invalid/{sha256(file)}/{file.name}"
 
 
 @contextmanager
@@ -273,6 +331,7 @@ def built(card: MethodCard, mirror: Path) -> None:
 def make(mirror: Path, workspace: Workspace) -> None:
     """All weights of a run. Raises AssertionError for a card whose `weights` are not what pyiqa asks for."""
     shrink()
+    tiny_hub(workspace)
     for file, encoder in open_clips(workspace).items():
         write(file, mirror, lambda path, encoder=encoder: open_clip_weights(encoder, path))
     for card in workspace.methods():

@@ -46,7 +46,7 @@ def from_mirror(mirror: Path | None, trusted: bool = False) -> Iterator[None]:
     """
     import torch
     import torch.hub
-    from pyiqa.archs import clip_model
+    from pyiqa.archs import afineclip_model, clip_model
     from pyiqa.utils import download_util
     from safetensors.torch import load_file
     from timm.models import _builder as timm_builder
@@ -58,9 +58,9 @@ def from_mirror(mirror: Path | None, trusted: bool = False) -> Iterator[None]:
             with atomic(target) as temporary:
                 shutil.copyfile(placed, temporary)
 
-    def from_clip(url: str, root: str) -> str:
+    def from_clip(url: str, root: str) -> str:  # root: A-FINE has another, in HOME
         parts = Path(unquote(urlparse(url).path)).parts  # .../<sha256>/<file>
-        return str(weights.place(parts[-1], Path(root), mirror, url=url, sha256=parts[-2]))
+        return str(weights.place(parts[-1], Path(download_util.DEFAULT_CACHE_DIR), mirror, url=url, sha256=parts[-2]))
 
     from_timm = mirrored(timm_builder.load_state_dict_from_hf, load_file, mirror)
     with (
@@ -69,6 +69,7 @@ def from_mirror(mirror: Path | None, trusted: bool = False) -> Iterator[None]:
         patch.object(torch.hub, "download_url_to_file", from_torch_hub),
         patch.object(download_util, "download_url_to_file", from_torch_hub),
         patch.object(clip_model, "_download", from_clip),
+        patch.object(afineclip_model, "_download", from_clip),
         patch.object(download, "DELAYS", PATIENCE),
         patch.object(torch, "load", torch.load if trusted else tensors_only(torch.load)),
     ):
