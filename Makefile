@@ -28,7 +28,7 @@ rehearsal: env
 	$(BIN)/python -m tests.rehearsal
 
 docs: env
-	$(BIN)/python -m qualiclip.bench.cards.schemas && $(BIN)/python -m qualiclip.bench.report.docs
+	$(BIN)/python -m qualiclip.bench.cards.schemas && $(BIN)/python -m qualiclip.bench.report.docs && $(BIN)/python -m qualiclip.bench.plan.scales
 
 lint: env
 	$(BIN)/mypy && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports

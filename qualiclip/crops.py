@@ -24,6 +24,7 @@ from qualiclip.images import UnreadableImage, open_rgb
 from qualiclip.tensors import to_tensor
 
 VALIDATION_STEP = 2**31  # steps from here on draw validation batches; training never gets there
+VALIDATION_BATCHES = 8
 ATTEMPTS = 100  # photos drawn in place of one that cannot be decoded
 KEPT = 64  # a set of so many photos is decoded once; of a larger one each photo comes once an epoch, and none is kept
 AHEAD = 4  # batches whose codecs may work while the device is busy with an earlier one
@@ -215,7 +216,9 @@ def held_out(files: list[str], config: TrainConfig) -> tuple[list[str], list[str
     return [files[i] for i in order[n:]], [files[i] for i in order[:n]]
 
 
-def validation_batches(files: list[str], config: TrainConfig, device: str, n_batches: int = 8) -> list[Tensor]:
+def validation_batches(
+    files: list[str], config: TrainConfig, device: str, n_batches: int = VALIDATION_BATCHES
+) -> list[Tensor]:
     """Fixed degraded batches of held-out contents."""
     steps = range(VALIDATION_STEP, VALIDATION_STEP + n_batches)
     return [images for images, _ in degraded_batches(CropPairs(files, config), steps, device)]

@@ -123,6 +123,11 @@ class Paths:
         """What the released weights say of their training."""
         return self.root / "released_weights.json"
 
+    @property
+    def plan(self) -> Path:
+        """What a run would cost; its values lie beside it as .json."""
+        return self.root / "plan.txt"
+
     # What Snakemake writes about its jobs.
 
     def log(self, job: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 
 from qualiclip.bench.cards import schemas
 from qualiclip.bench.cards.base import DATASETS, FIGURES, METHODS, SCALES, TABLES, read_yaml
+from qualiclip.bench.cards.scale import load_config
+from qualiclip.bench.plan import scales
 from qualiclip.bench.report import docs
+from qualiclip.bench.workspace import Workspace
 
 ROOT = Path(docs.__file__).resolve().parents[3]
 FOLDERS = {
@@ -41,6 +45,18 @@ def test_schemas_and_reference_are_those_of_the_models(path):
 
 def test_results_are_those_of_the_collected_runs():
     assert docs.PAGE.read_text(encoding="utf-8") == docs.page(), "run `make docs`"
+
+
+def test_the_table_of_costs_is_of_the_methods_and_trainings_that_the_scales_have():
+    """Its other rows are counted by Snakemake, which takes longer."""
+    workspaces = [Workspace(load_config({"scale": scale})) for scale in scales.ORDER]
+    text = scales.PAGE.read_text(encoding="utf-8")
+    cells = {row: re.search(rf"^\| {row} \| (.*) \|$", text, re.MULTILINE)[1].split(" | ") for row in scales.ROWS}
+    assert cells["methods in the tables"] == [str(sum(not m.repeat_of for m in w.methods())) for w in workspaces], (
+        "run `make docs`"
+    )
+    trainings = [cell.partition(",")[0] for cell in cells["trainings"]]
+    assert trainings == [str(len(w.variants())) for w in workspaces], "run `make docs`"
 
 
 @pytest.mark.parametrize("model, path", CARDS, ids=lambda value: getattr(value, "stem", value))

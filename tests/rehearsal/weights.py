@@ -328,9 +328,13 @@ def built(card: MethodCard, mirror: Path) -> None:
             print(f"  {card.name}: {e}", flush=True)
 
 
-def make(mirror: Path, workspace: Workspace) -> None:
-    """All weights of a run. Raises AssertionError for a card whose `weights` are not what pyiqa asks for."""
-    shrink()
+def make(mirror: Path, workspace: Workspace, small: bool = True) -> None:
+    """All weights of a run. small: for the sizes of a rehearsal.
+
+    Raises AssertionError for a card whose `weights` are not what pyiqa asks for.
+    """
+    if small:
+        shrink()
     tiny_hub(workspace)
     for file, encoder in open_clips(workspace).items():
         write(file, mirror, lambda path, encoder=encoder: open_clip_weights(encoder, path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from qualiclip.bench.plan.jobs import parse
 from tests.support.commands import ROOT
 from tests.support.trees import append, edit, jobs, nothing_to_do, output_of, outputs, snakemake
 
@@ -145,8 +147,10 @@ def test_features_are_computed_once_and_outlive_the_methods_trained_on_them(fini
             assert np.array_equal(scores.filter(like="split_").notna(), parts == "test")
             assert scores["score"].isna().all()
     append(tree / "baselines/probe.py", "\n# edited\n")
-    planned = jobs(snakemake(tree, "-n", "all"))
+    done = snakemake(tree, "-n", "all")
+    planned = jobs(done)
     assert planned["score_per_split"] == len(sets) and planned["metrics"] == len(sets)
+    assert Counter(job.rule for job in parse(output_of(done))) == planned, "`snakemake plan` counts other jobs"
     assert not (EXPENSIVE - {"score_per_split"}) & set(planned)
 
 

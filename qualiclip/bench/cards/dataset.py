@@ -36,6 +36,12 @@ class Download(Strict):
         False, description="a label table that replaces its alternatives where the config's labels_only names the set"
     )
     mirror: str | None = Field(None, description="a second path in the mirror, for a file that several sets share")
+    megabytes: float | None = Field(
+        None, gt=0, description="its size in units of 10^6 bytes, as its source states it; for the plan, null: unknown"
+    )
+    wait: str | None = Field(
+        None, description="manual: how long an answer is known to take; for the plan, null: unknown"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Download:
@@ -116,6 +122,9 @@ class Images(Strict):
     root: str = Field("", description="folder under raw/<dataset>/, or a glob that matches one; empty: anywhere in it")
     pattern: str = Field("**/*", description="glob under root, for a set without labels")
     count: int | None = Field(None, gt=0, description="images of a complete set; null: not checked")
+    megapixels: float | None = Field(
+        None, gt=0, description="mean size of an image as methods see it, after `resize`; for the plan, null: unknown"
+    )
 
 
 class Resize(Strict):
@@ -204,6 +213,12 @@ class DatasetCard(Card):
     )
     citation: str = Field(description="printed in the table of datasets")
     license: str = Field(description="terms of use")
+    noncommercial: bool | None = Field(
+        None, description="true where the licence forbids commercial use, null where it is not known; for the plan"
+    )
+    unpacked_megabytes: float | None = Field(
+        None, gt=0, description="size of raw/<dataset>/ when it is complete; for the plan, null: unknown"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DatasetCard:
@@ -237,12 +252,10 @@ class DatasetCard(Card):
 
     def raw_digest(self, labels_only: bool = False) -> str:
         """Digest of what determines the raw folder: the citation does not."""
-        files = [f.model_dump() for f in self.wanted_files(labels_only)]
+        files = [f.model_dump(exclude={"megabytes", "wait"}) for f in self.wanted_files(labels_only)]
         return digest([files, self.model_dump(include={"make", "folder"}), *([OWN_FOLDER] if self.folder else [])])
 
     def index_digest(self) -> str:
         """Digest of what determines the index."""
-        kept = self.model_dump(
-            include={"labels", "images", "splits", "training_lists"}, exclude={"splits": {"files": {"reach"}}}
-        )
-        return digest(kept)
+        printed: Any = {"splits": {"files": {"reach"}}, "images": {"megapixels"}}
+        return digest(self.model_dump(include={"labels", "images", "splits", "training_lists"}, exclude=printed))

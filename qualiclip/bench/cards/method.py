@@ -70,6 +70,9 @@ class MethodCard(Card):
     )
     citation: str = Field(description="the paper behind it")
     license: str = Field(description="terms of its code and weights")
+    noncommercial: bool | None = Field(
+        None, description="true where these terms forbid commercial use, null where it is not known; for the plan"
+    )
     pyiqa: str | None = Field(None, description="source: a metric of pyiqa")
     module: str | None = Field(None, description="source: file.py:Class beside the card, with load and score")
     variant: str | None = Field(None, description="source: a training variant; with module: passed as checkpoint=")

@@ -38,7 +38,9 @@ class ScaleConfig(Strict):
     efficiency_size: tuple[int, int] = Field((1024, 768), description="width and height of the timed image, px")
     gpus_per_training: int = Field(1, ge=1, description="GPUs that a training run shares, by torchrun")
     train: dict[str, Any] = Field(description="TrainConfig of every variant")
-    variants: dict[str, dict[str, Any]] = Field(description="what each variant changes in it")
+    variants: dict[str, dict[str, Any]] = Field(
+        description="what each variant changes in it; with --config also a list, which selects some of the scale's"
+    )
     ablation_seeds: int = Field(1, ge=1, description="trainings of each row of an ablation, which differ in the seed")
     data: Path = Field(Path("datasets/raw"), description="folder of the raw datasets")
     results: Path = Field(Path("results"), description="folder of the results")
@@ -56,8 +58,10 @@ class ScaleConfig(Strict):
 
 
 def read_config(path: Path, overrides: dict[str, Any] | None = None) -> ScaleConfig:
-    """Read a scale's config, with overrides on top. Raises CardError."""
-    content, overrides = read_yaml(path), overrides or {}
+    """Read a scale's config, with overrides on top; `variants` may be a list of some of its own. Raises CardError."""
+    content, overrides = read_yaml(path), dict(overrides or {})
+    if isinstance(overrides.get("variants"), list):
+        overrides["variants"] = _selected(content.get("variants", {}), overrides["variants"])
     # what is wrong with the overrides is not blamed on the file
     try:
         config = parse(ScaleConfig, path, {**content, **overrides})
@@ -78,6 +82,14 @@ def _check_paths(config: ScaleConfig) -> None:
     for key in ("data", "results"):
         if set("{}") & set(str(getattr(config, key))):
             raise CardError(f"{key}={getattr(config, key)}: a path with braces cannot be used; choose another folder")
+
+
+def _selected(variants: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The named variants, in the scale's own order. Raises CardError for a name that it does not have."""
+    for name in names:
+        if name not in variants:
+            raise CardError(f"variants: this scale trains no {name!r}; variants: {', '.join(variants)}")
+    return {name: changes for name, changes in variants.items() if name in names}
 
 
 def load_config(overrides: dict[str, Any]) -> ScaleConfig:

@@ -32,6 +32,16 @@ def test_defaults_of_a_config_are_the_papers(at_root):
     assert (train.margin_ranking, train.margin_consistency, train.lr, train.levels) == (6.75e-2, 2.5e-3, 1e-9, 5)
 
 
+def test_variants_may_be_a_list_that_selects_some_of_the_scale(at_root):
+    config = load_config({"variants": ["untrained", "qualiclip"]})
+    assert config.variants == {"qualiclip": {}, "untrained": {"steps": 0, "norm_batches": 0}}
+
+
+def test_a_selected_variant_that_the_scale_does_not_train_is_refused(at_root):
+    with pytest.raises(CardError, match=r"variants: this scale trains no .ablation-rn101.; variants: qualiclip, "):
+        load_config({"variants": ["ablation-rn101"]})
+
+
 def test_an_unknown_scale_names_the_scales(at_root):
     with pytest.raises(CardError, match=r"scale=huge: there is no workflow/config/huge\.yaml; scales: mini, paper, "):
         load_config({"scale": "huge"})
