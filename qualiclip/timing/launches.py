@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from unittest.mock import patch
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -48,10 +49,10 @@ class Launches(TorchDispatchMode):
 
 
 def count(config: TrainConfig, step: int, least: int) -> Launches:
-    """Launches of one step on noise."""
+    """Launches of one step on noise; a GPU does all images of a type at once, not a few at a time as a CPU does."""
     views = 1 if config.crop_layout == "single" else 2
     crops = torch.randint(256, (config.crop_pairs, views, 3, config.crop, config.crop), dtype=torch.uint8)
-    with Launches(least) as launches:
+    with patch("qualiclip.degrade.CPU_CHUNK", 2**62), Launches(least) as launches:
         Batch(crops, config, generator(0, 3, step, 0)).on("cpu")
     return launches
 
