@@ -9,7 +9,7 @@ rule report:
         [paths.figure(f.name) for f in workspace.figures()],
         [paths.metrics(m.name, d.name) for m, d in workspace.scored()],
         code=sources("qualiclip.bench.report.page"),
-        template="qualiclip/bench/report/report.html.jinja",
+        template=[f"qualiclip/bench/report/report.{s}" for s in ("html.jinja", "css", "js")],
     output:
         page=paths.report,
         latex=paths.latex_index,

@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from qualiclip.bench.captions import type_title
 from qualiclip.bench.paths import Paths
 
 TEXT, COLUMN = 7.0, 3.35  # inches: the width of a page's text, and of one of its two columns
 HEIGHT = 8.4  # inches that a figure with its caption may take of a page
+PIXELS = 256  # of the longer side of an image in a sheet
 POINTS = 8  # of all words, at the printed size
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
 MARKERS = ["o", "s", "^", "v", "D", "P", "X"]
@@ -72,11 +74,17 @@ def read_degradations(paths: Paths, photos: str) -> pd.DataFrame:
     return pd.read_csv(paths.degradations(photos).with_suffix(".csv"), keep_default_na=False)
 
 
+def _smaller(image: np.ndarray) -> np.ndarray:
+    """An image of at most PIXELS: more are not seen in print."""
+    small = Image.fromarray(image)
+    small.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+    return np.asarray(small)
+
+
 def degradation_grid(paths: Paths, photos: str, types: list[str], measured: pd.DataFrame, width: float) -> Figure:
     """The photo on top; one row per type at its levels: all five, or three of them in a narrow figure."""
     with np.load(paths.degradations(photos)) as images:
-        original = images["original"]
-        degraded = {k: images[k] for k in images.files}
+        degraded = {k: _smaller(images[k]) for k in images.files}
     levels = [1, 2, 3, 4, 5] if width == TEXT else [1, 3, 5]
     # rows of one height, the first for the photo; a column for the names of the types
     names = 1.15 if width == TEXT else 0.85
@@ -89,7 +97,7 @@ def degradation_grid(paths: Paths, photos: str, types: list[str], measured: pd.D
     for ax in axes.flat:
         bare(ax)
     # the photo, the key of the numbers, and the levels
-    axes[0, 0].imshow(original)
+    axes[0, 0].imshow(degraded["original"])
     axes[0, 0].set_title("untouched")
     n = measured["photos"].iloc[0]
     key = f"Above each image: parameter; mean absolute change of a pixel and PSNR, means over n = {n} photos."

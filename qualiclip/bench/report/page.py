@@ -6,42 +6,20 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from qualiclip.bench import job, provenance
-from qualiclip.bench.absence import reason_of
+from qualiclip.bench import job
 from qualiclip.bench.cards.scale import add_config_argument, config_of
-from qualiclip.bench.report import sections
+from qualiclip.bench.report import downloads, run_card, sections
 from qualiclip.bench.tables import latex
 from qualiclip.bench.tables.results import read_results
 from qualiclip.bench.tables.tidy import read_tidy
 from qualiclip.bench.workspace import Workspace
 from qualiclip.io import read_json, write_text
-
-FACTS = ("seconds", "images_per_second", "failed", "device", "revision")  # of a score file, in its sidecar
-
-
-def _training(workspace: Workspace) -> list[dict[str, Any]]:
-    """Record and provenance of every trained variant that a table or figure of this run needed."""
-    variants = []
-    for name in workspace.variants():
-        record = workspace.paths.train_record(name)
-        if record.is_file() and not reason_of(record):
-            facts = provenance.read(workspace.paths.weights(name))
-            variants.append({"name": name, "record": read_json(record), "facts": facts})
-    return variants
-
-
-def _score_files(workspace: Workspace) -> list[dict[str, Any]]:
-    """One row per score file: method, dataset and the facts of its sidecar."""
-    rows = []
-    for m, d in workspace.scored():
-        facts = provenance.read(workspace.paths.scores(m.name, d.name))
-        rows.append({"Method": m.title, "Dataset": d.title} | {k: facts.get(k) for k in FACTS})
-    return rows
 
 
 def render(workspace: Workspace) -> str:
@@ -49,6 +27,7 @@ def render(workspace: Workspace) -> str:
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.filters["finite"] = lambda v: v is not None and math.isfinite(v)
+    environment.filters["groups"] = lambda headers: [(a, len(list(g))) for a, g in groupby(headers, itemgetter(0))]
     paths = workspace.paths
     # the tables as they were printed
     tables = {c.name: read_json(paths.table(c.name).with_suffix(".json")) for c in workspace.tables()}
@@ -58,7 +37,7 @@ def render(workspace: Workspace) -> str:
     datasets, leaderboard = sections.leaderboard(read_tidy(paths.results), compared, results, workspace)
     ranking = sections.gmad_ranking(workspace, compared)
     # what scoring took
-    score_files = _score_files(workspace)
+    score_files = run_card.score_files(workspace)
     seconds: dict[str, float] = {}
     for row in score_files:
         seconds[row["Method"]] = seconds.get(row["Method"], 0.0) + (row["seconds"] or 0.0)
@@ -75,11 +54,14 @@ def render(workspace: Workspace) -> str:
         scatter=sections.scatter(workspace, compared),
         methods=workspace.methods(),
         seconds=seconds,
-        training=_training(workspace),
+        training=run_card.training(workspace),
         score_files=score_files,
-        facts=FACTS,
-        revision=provenance.revision(),
-        packages=provenance.packages(),
+        run_card=run_card.run_card(workspace),
+        files=downloads.files(workspace) | {f"{n}.bib": downloads.bibtex(t, workspace) for n, t in tables.items()},
+        pdfs=downloads.pdfs(workspace),
+        values=downloads.values(compared),
+        metrics=downloads.METRICS,
+        statistics=downloads.STATISTICS,
     )
 
 

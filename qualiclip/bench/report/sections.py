@@ -153,16 +153,16 @@ def competitions(workspace: Workspace) -> list[dict[str, Any]]:
         try:
             rows = gmad.compete(workspace.paths, methods, d, n_levels)
         except NotRun as e:
-            figures.append({"title": card.title, "reason": str(e), "pairs": []})
+            figures.append({"name": card.name, "title": card.title, "reason": str(e), "pairs": []})
             continue
         titles = {m.name: m.title for m in methods}
         pairs = []
         for _, row in rows.iterrows():
-            level = f"level {row['level'] + 1} of {n_levels}, low to high"
+            level = ["low", "high"][row["level"]] if n_levels == 2 else f"level {row['level'] + 1} of {n_levels}"
             roles = {role: titles[row[role]] for role in ("defender", "attacker")}
             sides = [_side(row, side, methods, d, workspace.config.data) for side in ("better", "worse")]
             pairs.append({**roles, "level": level, "gap": row["gap"], "sides": sides})
-        figures.append({"title": card.title, "reason": "", "pairs": pairs})
+        figures.append({"name": card.name, "title": card.title, "reason": "", "pairs": pairs})
     return figures
 
 

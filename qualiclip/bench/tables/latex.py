@@ -20,7 +20,7 @@ import matplotlib
 from PIL import ImageFont
 
 from qualiclip.bench.absence import NOT_HERE
-from qualiclip.bench.tables.table import UNDEFINED, Table
+from qualiclip.bench.tables.table import NUMBER, UNDEFINED, Table
 
 WIDTH, LINES = 345.0, 44.0  # pt and lines of \small on the smallest usual page, that of article in one column
 SEPARATION = 4.0  # pt on either side of a column
@@ -41,7 +41,6 @@ TEXT = {  # characters that LaTeX prints otherwise
 }
 MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}"}
 ABSENT = {"", UNDEFINED, "not run", NOT_HERE}  # what stands in place of a number
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
 MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
 BREAKS = re.compile(r"(?<=[/_:])(?=\w)|(?<=\.)(?=[A-Za-z])")  # where a long word may be broken
 

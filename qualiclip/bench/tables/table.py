@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 CHARACTERS = str.maketrans({"|": r"\|", "<": "&lt;", "\n": " "})  # they would end a cell, begin a tag or end a row
 MARKS = {"best": "**{}**", "second": "<ins>{}</ins>"}  # how Markdown shows them
 UNDEFINED = "–"
+NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)(?: ± \d+(?:\.\d+)?)?")  # given as text, at digits of its own
 
 
 def number_text(value: float, decimals: int = 3) -> str:
@@ -97,7 +99,8 @@ class Table:
         def cell(row: int, column: str) -> dict[str, Any]:
             value = self.values[column].iloc[row]
             number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-            key = float(value) if number else ""
+            of_text = NUMBER.fullmatch(value) if isinstance(value, str) else None
+            key = float(value) if number else float(of_text[1]) if of_text else ""
             return {"text": self.text(row, column), "key": key, "mark": self.marks.get((row, column), "")}
 
         return {

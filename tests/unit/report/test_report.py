@@ -41,6 +41,9 @@ def workspace(tmp_path, at_root) -> Workspace:
     write_csv(collected([workspace.paths.table("t").with_suffix(".csv")]), workspace.paths.results)
     workspace.paths.figure("f").parent.mkdir()
     Image.new("RGB", (30, 20), "blue").save(workspace.paths.figure("f"))
+    files = [workspace.paths.figure("f").with_suffix(s) for s in (".csv", ".tex", ".pdf")]
+    for file in [*files, workspace.paths.latex_index]:
+        file.write_text(f"the file {file.name}")
     return workspace
 
 
@@ -120,6 +123,14 @@ def test_the_page_has_it_all_and_needs_no_network(workspace):
     assert [m["title"] for m in points[0]["methods"]] == ["A", "B", "C"]
 
 
+def test_the_page_holds_the_files_that_it_offers(workspace):
+    text = page.render(workspace)
+    held = json.loads(re.search(r'id="files">(.*?)</script>', text, re.DOTALL)[1])
+    for path in (workspace.paths.table("t").with_suffix(".csv"), workspace.paths.latex_index):
+        assert held[path.name] == path.read_text(encoding="utf-8")
+    assert "f.csv" in held and set(re.findall(r'data-file="(\S+?)"', text)) <= {*held, "f.pdf"}
+
+
 def test_ablations_and_methods_with_a_model_per_split_have_no_row(tmp_path, at_root):
     mos = np.random.default_rng(0).random(60)
     probe = method_card("probe", module="x.py:X", features_of="encoder", family="supervised")
@@ -131,8 +142,9 @@ def test_ablations_and_methods_with_a_model_per_split_have_no_row(tmp_path, at_r
     workspace.all_methods["encoder"] = workspace.all_methods["encoder"].model_copy(update={"scales": []})
     write(render(workspace.all_tables["t"], workspace), workspace.paths.table("t"))
     write_csv(collected([workspace.paths.table("t").with_suffix(".csv")]), workspace.paths.results)
+    workspace.paths.latex_index.write_text("the index")
     text = page.render(workspace)
     board = re.search(r'id="board".*?</table>', text, re.DOTALL)[0]
-    assert re.findall(r'<tr><td data-key="">(\w+)', board) == ["A"]
+    assert re.findall(r'<tr[^>]*><td data-key="">(\w+)', board) == ["A"]
     assert "PROBE" in text
     assert load_config({}).banner not in text, "the banner is that of the scale"
