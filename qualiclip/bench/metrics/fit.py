@@ -17,6 +17,7 @@ from scipy.stats import spearmanr
 WIDTHS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 4.0, 30.0)  # of the starts, in standard deviations of normal scores
 MIDDLES = 24  # starts of each width
 REACH = 10.0  # ranges of the scores that a middle may lie beyond them: there the curve is an exponential
+NARROWEST = 1e-6  # width of a curve that is a step even between scores that lie dense
 BINS, ENDS = 300, 60  # bins of scores behind the starts; scores at either end that have a bin of their own
 KEPT = 6  # best starts that are refined
 ALPHA = 0.05  # of the F test against a constant
@@ -71,7 +72,7 @@ class _Points:
             return -r, np.array([along.sum() / np.exp(p[1]), along @ z])
 
         span = self.x[-1] - self.x[0]
-        reach = [(self.x[0] - REACH * span, self.x[-1] + REACH * span), (np.log(1e-3), np.log(REACH * span))]
+        reach = [(self.x[0] - REACH * span, self.x[-1] + REACH * span), (np.log(NARROWEST), np.log(REACH * span))]
         found = minimize(loss, [middle, np.log(width)], jac=True, method="L-BFGS-B", bounds=reach, tol=1e-12)
         return -found.fun, found.x[0], np.exp(found.x[1])
 
@@ -100,7 +101,7 @@ def _starts(points: _Points) -> list[tuple[float, float]]:
     r = -np.cumsum(points.w * points.y)[:-1] / np.sqrt(below * (1 - below))
     for k in np.argsort(r)[::-1][:3]:
         gap = points.x[k + 1] - points.x[k]
-        found.append((r[k], points.x[k] + gap / 2, min(1.0, max(2e-3, gap / 8))))
+        found.append((r[k], points.x[k] + gap / 2, min(1.0, max(NARROWEST, gap / 8))))
     return [(middle, width) for _, middle, width in sorted(found, reverse=True)[:KEPT]]
 
 
