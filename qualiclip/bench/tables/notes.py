@@ -128,8 +128,11 @@ def _unmarked(columns: list[Column]) -> list[str]:
 
 def _statistic(card: TableCard, sets: dict[str, Column]) -> list[str]:
     """What the values are taken over, and how many images that is."""
+    used = {c.statistic(name) for c in sets.values() for name, r in c.results.items() if not r.refused}
+    # what the card asks for, unless no set here has it
+    statistic = used.pop() if len(used) == 1 else card.statistic
     sizes = "; ".join(f"{c.dataset.title} {counts}" for c in sets.values() if (counts := _counts(c)))
-    return [f"Values: {STATISTICS[card.statistic]}. Images behind a value, n: {sizes}."]
+    return [f"Values: {STATISTICS[statistic]}. Images behind a value, n: {sizes}."]
 
 
 def table_notes(card: TableCard, results: list[Result], columns: list[Column]) -> list[str]:
