@@ -40,7 +40,8 @@ def test_the_grammar_is_complete():
     assert methods == set(GRAMMAR)
     properties = {name: str(getattr(PATHS, name)) for name, p in vars(Paths).items() if isinstance(p, property)}
     files = {"report": "results/mini/report.html", "released_weights": "results/mini/released_weights.json"}
-    files |= {"latex_index": "results/mini/tables/index.tex"}
+    files |= {"latex_index": "results/mini/tables/index.tex", "results": "results/mini/results.csv"}
+    files |= {"plan": "results/mini/plan.txt"}
     assert properties == files
 
 
