@@ -22,7 +22,10 @@ class AfineNaturalness(PyiqaMethod):
         super().__init__("afine_nr", mirror)
 
     def score(self, batch: Batch) -> Tensor:
-        """(B,) scores. Sides are enlarged to the next multiple of 32 px, bicubic, as in the authors' code."""
+        """(B,) scores. Sides are enlarged to the next multiple of 32 px, bicubic, as in the authors' code.
+
+        Bicubic overshoots at edges, and pyiqa refuses values outside [0, 1].
+        """
         size = [-(-side // PATCH) * PATCH for side in batch.images.shape[-2:]]
-        images = F.interpolate(batch.images, size, mode="bicubic", align_corners=False)
+        images = F.interpolate(batch.images, size, mode="bicubic", align_corners=False).clamp(0, 1)
         return torch.cat([self.model(image.clone()).flatten() for image in images.split(1)])

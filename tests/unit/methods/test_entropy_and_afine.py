@@ -25,10 +25,11 @@ def test_entropy_is_that_of_the_grey_values():
 
 
 def test_afine_sees_multiples_of_32_px_and_leaves_the_batch_as_it_was():
-    """The stand-in for pyiqa's metric writes into its input, as that does."""
+    """The stand-in for pyiqa's metric refuses values outside [0, 1] and writes into its input, as that does."""
     seen = []
 
     def metric(x: torch.Tensor) -> torch.Tensor:
+        assert x.min() >= 0 and x.max() <= 1
         seen.append(tuple(x.shape))
         return x.mul_(0).sum() + 1
 
