@@ -7,15 +7,19 @@ import os
 from pathlib import Path
 
 import pytest
+import scipy.linalg  # noqa: F401 - threads of its library are limited below, and those of NumPy's
 import torch
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 from tests.support.commands import ROOT
 
 MIRROR = "QUALICLIP_MIRROR"  # environment variable: a folder of real files
 RUNS = ("finished", "finished_small")  # fixtures that take minutes
 
+# threads of several test processes wait for each other: with them, tests of tables take thrice as long
 torch.set_num_threads(1)
+THREADS = threadpool_limits(1, user_api="blas")
 
 # `pytest -k damaged --hypothesis-profile=thorough` draws other examples each time, and many
 shared = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
