@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +26,7 @@ from safetensors.torch import save_file
 from skimage import data
 
 from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.measure.efficiency import processor
 from qualiclip.bench.methods.contract import Batch, FittedMethod, Method, Part, Split, SplitMethod
 from qualiclip.bench.methods.load import create
 from qualiclip.bench.plan.costs import CALIBRATION, Cost, Speeds, Training, training_kind
@@ -36,7 +35,7 @@ from qualiclip.bench.score import per_split
 from qualiclip.bench.score.batch import prepare_process
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TRAIN_RECORD, WEIGHTS, TrainConfig
-from qualiclip.crops import CropPairs
+from qualiclip.crops import CropPairs, degraded_batches
 from qualiclip.degrade import TYPES, Draw, degrade
 from qualiclip.images import image_size, open_rgb
 from qualiclip.io import write_text
@@ -131,7 +130,7 @@ def time_training(config: TrainConfig, folder: Path, device: str, checkpoint: Pa
 
         def update() -> None:
             run.train_mode()
-            run.update(iter([crops[run.step]]), 1 << 20)
+            run.update(degraded_batches(crops, range(run.step, run.step + 1), device), 1 << 20)
 
         return update
 
@@ -236,12 +235,6 @@ def measure(jobs: Sequence[Job], workspace: Workspace, known: dict[str, Cost], d
         costs |= operations(folder)
     ratio = calibration(device).image / known[CALIBRATION].image if CALIBRATION in known else 1.0
     return Speeds(machine(device), device, ratio, costs, trainings)
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    names = re.findall(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return names[0] if names else platform.processor()
 
 
 def machine(device: str) -> str:
