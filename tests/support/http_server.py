@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
+BODY = bytes(range(256)) * 4000  # 1 MB, a file to serve
+
 
 class Loopback(ThreadingHTTPServer):
     """Serves `files` by path. What it is to do wrong is set between requests."""

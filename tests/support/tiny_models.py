@@ -38,6 +38,13 @@ TEXT = {
     "bos_token_id": None,
     "eos_token_id": None,
 }
+VISION = {
+    "depth": 2,
+    "hidden_size": WIDTH,
+    "num_heads": HEADS,
+    "intermediate_size": 2 * WIDTH,
+    "out_hidden_size": WIDTH,
+}
 SMALLEST, LARGEST = 56 * 56, 112 * 112  # px that the image processor resizes to
 
 
@@ -76,16 +83,9 @@ def _save(folder: Path, model: PreTrainedModel, processor: object | None = None)
 def qwen2_5_vl(folder: Path) -> None:
     """Write a Qwen2.5-VL and its processor."""
     words = tokenizer()
-    vision = {
-        "depth": 2,
-        "hidden_size": WIDTH,
-        "num_heads": HEADS,
-        "intermediate_size": 2 * WIDTH,
-        "out_hidden_size": WIDTH,
-        "fullatt_block_indexes": [1],
-    }
     rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
     text = {**TEXT, "vocab_size": len(words), "rope_parameters": rope}
+    vision = {**VISION, "fullatt_block_indexes": [1]}
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **_mark_ids(words))
     processor = Qwen2_5_VLProcessor(
         Qwen2VLImageProcessor(min_pixels=SMALLEST, max_pixels=LARGEST),
@@ -99,19 +99,12 @@ def qwen2_5_vl(folder: Path) -> None:
 def qwen3_5(folder: Path) -> None:
     """Write a Qwen3.5, one of whose two layers is linear attention, and its processor."""
     words = tokenizer()
-    vision = {
-        "depth": 2,
-        "hidden_size": WIDTH,
-        "num_heads": HEADS,
-        "intermediate_size": 2 * WIDTH,
-        "out_hidden_size": WIDTH,
-        "num_position_embeddings": 64,
-    }
     linear = {"linear_key_head_dim": 16, "linear_value_head_dim": 16}
     linear |= {"linear_num_key_heads": HEADS, "linear_num_value_heads": HEADS}
     rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]}
     layers = ["linear_attention", "full_attention"]
     text = {**TEXT, **linear, "vocab_size": len(words), "head_dim": 16, "layer_types": layers, "rope_parameters": rope}
+    vision = {**VISION, "num_position_embeddings": 64}
     config = Qwen3_5Config(text_config=text, vision_config=vision, **_mark_ids(words))
     processor = Qwen3VLProcessor(
         Qwen2VLImageProcessor(min_pixels=SMALLEST, max_pixels=LARGEST, patch_size=16),

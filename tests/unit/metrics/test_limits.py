@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +10,7 @@ from scipy.stats import norm, pearsonr, spearmanr
 from qualiclip.bench.metrics import limits
 from qualiclip.bench.metrics.significance import compare
 from qualiclip.bench.metrics.simulate import coverage
+from tests.support.published import opinions, published
 
 
 def shared(seed: int = 0, groups: int = 40, each: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -83,15 +81,11 @@ def test_coverage_by_simulation():
 
 
 @pytest.mark.realdata
-def test_copies_of_81_photos_do_not_tell_lpips_from_dists():
+def test_copies_of_81_photos_do_not_tell_lpips_from_dists(mirror):
     """KADID-10k: by 10,125 independent images p would be 1e-4, by 81 photos it is 0.15."""
-    folder = Path(os.environ.get("QUALICLIP_MIRROR", "")) / "gmc"
-    meta = folder / "meta_info_KADID10kDataset.csv"
-    if not meta.is_file():
-        pytest.skip("set QUALICLIP_MIRROR to a folder with gmc/kadid10k")
-    index = pd.read_csv(meta).rename(columns={"ref_name": "ref"})
+    index = opinions(mirror, "KADID10k").rename(columns={"ref_name": "ref"})
     mos, clusters = index["mos"].to_numpy(float), limits.clusters_of(index)
-    pair = np.stack([pd.read_csv(folder / f"kadid10k/{m}.csv").iloc[:, 0] for m in ("lpips", "dists")])
+    pair = published(mirror, "kadid10k", ("lpips", "dists"))
     for scores in pair:
         plain = limits.closed_form("srcc", spearmanr(scores, mos).statistic, len(mos))
         low, high = limits.clustered(scores, mos, clusters, ranks=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
 from qualiclip.bench.metrics import significance
 from qualiclip.bench.metrics.simulate import over_parts
+from tests.support.published import opinions, published
 
 
 def test_meng_by_hand():
@@ -100,12 +97,8 @@ def test_ranks_and_how_sure_they_are():
 
 
 @pytest.mark.realdata
-def test_published_scores_on_clive_are_told_apart_by_all_images():
+def test_published_scores_on_clive_are_told_apart_by_all_images(mirror):
     """QualiCLIP beside CLIP-IQA on 1162 images: SRCC 0.755 and 0.695."""
-    folder = Path(os.environ.get("QUALICLIP_MIRROR", "")) / "gmc"
-    meta = folder / "meta_info_LIVEChallengeDataset.csv"
-    if not meta.is_file():
-        pytest.skip("set QUALICLIP_MIRROR to a folder with gmc/LIVEC")
-    mos = pd.read_csv(meta)["mos"].to_numpy(float)
-    scores = np.stack([pd.read_csv(folder / f"LIVEC/{m}.csv").iloc[:, 0] for m in ("qualiclip", "clipiqa")])
+    mos = opinions(mirror, "LIVEChallenge")["mos"].to_numpy(float)
+    scores = published(mirror, "LIVEC", ("qualiclip", "clipiqa"))
     assert 1e-6 < significance.compare(scores, mos, ranks=True).p(0, 1) < 1e-5

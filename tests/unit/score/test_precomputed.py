@@ -18,6 +18,7 @@ from qualiclip.bench.formats import oriented, read_index, read_scores, refusal
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.score import precomputed
 from tests.support.cards import BASELINES
+from tests.support.published import opinions
 
 CARD = """
 title: theirs
@@ -135,10 +136,7 @@ SRCC = {"precomputed-lpips": (0.822, 0.585, 0.745), "precomputed-deepwsd": (0.90
 def test_full_reference_metrics_on_real_opinion_scores(name, mirror):
     """Every card of the family reads its scores by name, of all images, in the direction that it states."""
     title, references, images = META[name]
-    file = mirror / f"gmc/meta_info_{title}Dataset.csv"
-    if not file.is_file():
-        pytest.skip(f"there is no {file}")
-    labels = pd.read_csv(file).rename(columns={"dist_name": "image"})
+    labels = opinions(mirror, title).rename(columns={"dist_name": "image"})
     labels["ref"] = labels.filter(regex="^(ref|hq)_name$").squeeze().str.upper()
     assert (labels["ref"].nunique(), len(labels)) == (references, images)
     shuffled = labels.sample(frac=1, random_state=0).reset_index(drop=True)
