@@ -34,6 +34,7 @@ from torch import Tensor
 from qualiclip.bench.cards.base import METHODS, SCALES, read_card
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.cards.scale import read_config
+from qualiclip.bench.plan.estimate import steps_of
 from qualiclip.bench.score.run import run as score_job
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TrainConfig
@@ -242,12 +243,12 @@ def projection(s: Setting) -> Facts:
     # steps, and the batches of the final estimate as if they were steps
     hours = {}
     for name, c in configs.items():
-        steps = c.total_steps(count - max(1, round(c.holdout * count))) + c.norm_batches
+        steps = steps_of(c, count) + c.norm_batches
         hours[name] = steps * seconds[(c.encoder, c.crop_layout, c.levels, c.types_per_pair)] / 3600
     first_seed = {k: h for k, h in hours.items() if "-seed" not in k}
     return {
         "photos": count,
-        "steps_of_qualiclip": configs["qualiclip"].total_steps(count - round(configs["qualiclip"].holdout * count)),
+        "steps_of_qualiclip": steps_of(configs["qualiclip"], count),
         "step_s": {" ".join(map(str, k)): round(v, 4) for k, v in seconds.items()},
         "hours_qualiclip": round(hours["qualiclip"], 2),
         "variants_one_seed": len(first_seed),

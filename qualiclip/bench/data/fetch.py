@@ -132,8 +132,8 @@ def unpack(archive: Path, target: Path, store: Path) -> None:
         raise
 
 
-def link(folder: Path, link: Path, raw: Path) -> None:
-    """Make `link` lead to a user's own folder, in which nothing is ever written.
+def link(folder: Path, place: Path, raw: Path) -> None:
+    """Make `place` lead to a user's own folder, in which nothing is ever written.
 
     raw: the folder raw/<dataset>/, which will be replaced. Raises FetchError for a folder that does not exist, or that
     lies in raw, or the other way round.
@@ -145,7 +145,7 @@ def link(folder: Path, link: Path, raw: Path) -> None:
         raise FetchError(
             f"{folder}: your folder and {raw}, which this suite writes, must not lie in each other; move it"
         )
-    link.symlink_to(own, target_is_directory=True)
+    place.symlink_to(own, target_is_directory=True)
 
 
 def obtain_all(

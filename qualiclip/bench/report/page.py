@@ -9,6 +9,7 @@ import math
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -22,15 +23,18 @@ from qualiclip.bench.workspace import Workspace
 from qualiclip.io import read_json, write_text
 
 
-def render(workspace: Workspace) -> str:
-    """The whole page."""
+def printed_tables(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """Cells of all tables by name, as they were printed."""
+    return {c.name: read_json(workspace.paths.table(c.name).with_suffix(".json")) for c in workspace.tables()}
+
+
+def render(workspace: Workspace, tables: dict[str, dict[str, Any]]) -> str:
+    """The whole page. tables: by name, of `printed_tables`."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.filters["finite"] = lambda v: v is not None and math.isfinite(v)
     environment.filters["groups"] = lambda headers: [(a, len(list(g))) for a, g in groupby(headers, itemgetter(0))]
     paths = workspace.paths
-    # the tables as they were printed
-    tables = {c.name: read_json(paths.table(c.name).with_suffix(".json")) for c in workspace.tables()}
     # results of methods with one model of a whole set; ablations stand in their own tables
     results = [r for r in read_results(paths, workspace.scored()) if not r.method.features_of]
     compared = [r for r in results if r.method.family != "ablation"]
@@ -70,9 +74,9 @@ def main() -> None:
     add_config_argument(parser)
     args = parser.parse_args()
     workspace = Workspace(config_of(args))
-    tables = {c.name: read_json(workspace.paths.table(c.name).with_suffix(".json")) for c in workspace.tables()}
+    tables = printed_tables(workspace)
     write_text(workspace.paths.latex_index, latex.index({name: t["protocol"] for name, t in tables.items()}))
-    write_text(args.out, render(workspace))
+    write_text(args.out, render(workspace, tables))
 
 
 if __name__ == "__main__":

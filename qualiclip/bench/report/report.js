@@ -1,6 +1,6 @@
 // The page works without a network: all data and all files that can be saved stand in it as JSON.
 const byId = id => document.getElementById(id), all = (selector, root = document) => [...root.querySelectorAll(selector)];
-const json = id => JSON.parse(byId(id).textContent);
+const parsed = {}, json = id => parsed[id] ??= JSON.parse(byId(id).textContent); // files are large: once, when asked for
 
 // Sorting: numbers by value, text by name; what has no value stands last, whichever way.
 function sortTable(table, head, down) {

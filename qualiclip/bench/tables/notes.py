@@ -139,8 +139,9 @@ def table_notes(card: TableCard, results: list[Result], columns: list[Column]) -
     """All notes. results: of the sets that are here; columns: all of those sets."""
     if not results:
         return [card.empty_note]
-    sets = {c.dataset.name: c for c in reversed(columns)}  # one column of each set
-    sets = dict(reversed(sets.items()))
+    sets: dict[str, Column] = {}  # the first column of each set
+    for c in columns:
+        sets.setdefault(c.dataset.name, c)
     return [
         *_incomplete_sets(card, sets),
         *_unconfirmed(sets),

@@ -112,7 +112,7 @@ def test_figures_are_made_smaller(workspace, tmp_path):
 
 
 def test_the_page_has_it_all_and_needs_no_network(workspace):
-    text = page.render(workspace)
+    text = page.render(workspace, page.printed_tables(workspace))
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"$]*"', text) and "@import" not in text
     assert 'id="table-t"' in text and 'id="figure-f"' in text
     assert "<strong>left out</strong>: not drawn, this run has no method nobody." in text
@@ -124,7 +124,7 @@ def test_the_page_has_it_all_and_needs_no_network(workspace):
 
 
 def test_the_page_holds_the_files_that_it_offers(workspace):
-    text = page.render(workspace)
+    text = page.render(workspace, page.printed_tables(workspace))
     held = json.loads(re.search(r'id="files">(.*?)</script>', text, re.DOTALL)[1])
     for path in (workspace.paths.table("t").with_suffix(".csv"), workspace.paths.latex_index):
         assert held[path.name] == path.read_text(encoding="utf-8")
@@ -143,7 +143,7 @@ def test_ablations_and_methods_with_a_model_per_split_have_no_row(tmp_path, at_r
     write(render(workspace.all_tables["t"], workspace), workspace.paths.table("t"))
     write_csv(collected([workspace.paths.table("t").with_suffix(".csv")]), workspace.paths.results)
     workspace.paths.latex_index.write_text("the index")
-    text = page.render(workspace)
+    text = page.render(workspace, page.printed_tables(workspace))
     board = re.search(r'id="board".*?</table>', text, re.DOTALL)[0]
     assert re.findall(r'<tr[^>]*><td data-key="">(\w+)', board) == ["A"]
     assert "PROBE" in text
