@@ -82,6 +82,13 @@ class TrainConfig(BaseModel):
         ge=0,
         description="batches over which a run in train mode estimates the statistics anew at its end; 0: none",
     )
+    freeze_norms_at: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the steps after which a run in train mode estimates the statistics anew and freezes the "
+        "batch norms, so that the rest is trained as it will be scored; 1: never; not in the paper",
+    )
     lr: float = Field(1e-9, gt=0, description="AdamW learning rate *")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay *")
     warmup: int = Field(0, ge=0, description="steps of linear warm-up")
@@ -109,6 +116,12 @@ class TrainConfig(BaseModel):
         """Degraded images behind one update."""
         crops = 1 if self.crop_layout == "single" else 2
         return self.crop_pairs * crops * self.levels * self.accumulate
+
+    def norm_freeze_step(self, total: int) -> int | None:
+        """The step, of `total`, before which the batch norms are frozen; None: they stay as the run began."""
+        if total and self.batch_norm == "train" and self.freeze_norms_at < 1:
+            return round(self.freeze_norms_at * total)
+        return None
 
     def total_steps(self, n_images: int) -> int:
         """Steps of the whole run for a pristine set of n_images."""

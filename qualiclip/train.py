@@ -130,10 +130,11 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.curve, self.unreadable = state["step"], state["curve"], state["unreadable"]
 
-    def train_mode(self) -> None:
-        """Train mode; frozen batch norms stay in evaluation mode."""
+    def train_mode(self, total: int) -> None:
+        """Train mode for the next of `total` steps; frozen batch norms stay in evaluation mode."""
         self.model.train()
-        if self.config.batch_norm == "frozen":
+        freeze = self.config.norm_freeze_step(total)
+        if self.config.batch_norm == "frozen" or (freeze is not None and self.step >= freeze):
             for layer in batch_norm.layers(self.model.encoder).values():
                 layer.eval()
 
@@ -237,7 +238,9 @@ def _train(config: TrainConfig, files: list[str], out: Path, device: str, worker
     batches = degraded_batches(crops, rest, device, workers)
     with tqdm(total=total, initial=run.step, desc=f"train {out.name}", unit="step", disable=RANK > 0) as bar:
         while run.step < total:
-            run.train_mode()
+            if run.step == config.norm_freeze_step(total):
+                estimate_statistics(run, run.model, training, total)
+            run.train_mode(total)
             try:
                 terms = run.update(batches, total)
             except FloatingPointError as e:
@@ -251,8 +254,8 @@ def _train(config: TrainConfig, files: list[str], out: Path, device: str, worker
                 run.curve[-1]["rank_consistency"] = rank_consistency(run.averaged.eval(), held)
                 save_checkpoint(run, out)
     # batch-norm statistics of the final weights
-    if config.batch_norm == "train" and config.norm_batches:
-        estimate_statistics(run, training, total)
+    if config.batch_norm == "train" and config.norm_freeze_step(total) is None:
+        estimate_statistics(run, run.averaged, training, total)
     # what a finished run leaves
     record = {
         "model": run.averaged.config,
@@ -270,11 +273,12 @@ def _train(config: TrainConfig, files: list[str], out: Path, device: str, worker
     return record
 
 
-def estimate_statistics(run: Run, files: list[str], total: int) -> None:
-    """Estimate the batch-norm statistics of the final weights over `norm_batches` batches that follow the training."""
-    c, model = run.config, run.averaged
+def estimate_statistics(run: Run, model: QualiCLIP, files: list[str], total: int) -> None:
+    """Estimate the batch-norm statistics of a model's weights over `norm_batches` batches that no step trains on."""
+    c = run.config
+    if not c.norm_batches:
+        return
     crops = CropPairs(files, c, shared=True)
-
     steps = range(total * c.accumulate, total * c.accumulate + c.norm_batches)
     bar = {"desc": "batch-norm statistics", "unit": "batch", "total": c.norm_batches, "disable": RANK > 0}
     batches = tqdm(degraded_batches(crops, steps, run.device), **bar)

@@ -131,7 +131,7 @@ def summary(times: list[float]) -> Facts:
 def timed_steps(run: Run, s: Setting, steps: int, warm: int = 8) -> list[float]:
     """Milliseconds of whole training steps, from files to weights, after some to warm up."""
     batches = degraded_batches(CropPairs(s.files(), run.config), range(warm + steps), s.device, s.threads)
-    run.train_mode()
+    run.train_mode(1000)
     return milliseconds([lambda: run.update(batches, 1000)] * (warm + steps), s.device)[warm:]
 
 
@@ -187,7 +187,7 @@ def training(s: Setting) -> Facts:
 def codec_times(s: Setting) -> Facts:
     """Milliseconds of a step that the main thread waits for codecs, while the device works on earlier steps."""
     run = Run(s.config, s.device)
-    run.train_mode()
+    run.train_mode(1000)
     pixels = pinned(CropPairs(s.files(), s.config)[0][0], s.device)
     makers = codecs.batches(s.config, s.steps, pixels)
 

@@ -72,7 +72,7 @@ def together(runs: dict[str, Run], crops: CropPairs, steps: int) -> Iterator[int
     """Let several runs take the same steps. Yields the number of steps done."""
     for images, unreadable in degraded_batches(crops, range(steps), "cpu"):
         for run in runs.values():
-            run.train_mode()
+            run.train_mode(steps)
             run.update(iter([(images, unreadable)]), steps)
         yield next(iter(runs.values())).step
 

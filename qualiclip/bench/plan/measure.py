@@ -129,7 +129,7 @@ def time_training(config: TrainConfig, folder: Path, device: str, checkpoint: Pa
         crops = CropPairs(names, run.config)
 
         def update() -> None:
-            run.train_mode()
+            run.train_mode(1 << 20)
             run.update(degraded_batches(crops, range(run.step, run.step + 1), device), 1 << 20)
 
         return update
@@ -138,7 +138,7 @@ def time_training(config: TrainConfig, folder: Path, device: str, checkpoint: Pa
     alone = timed(step(1), device, 0.0)
     pairs = max(1, min(config.crop_pairs, int(STEP_SECONDS / 2 / alone)))
     full = timed(step(pairs), device, STEP_SECONDS)
-    forward = timed(lambda: estimate_statistics(run, names, run.step), device, 0.0)
+    forward = timed(lambda: estimate_statistics(run, run.averaged, names, run.step), device, 0.0)
     # the model, for the methods that score with it
     checkpoint.mkdir()
     state = {k: v.contiguous() for k, v in run.model.state_dict().items()}
