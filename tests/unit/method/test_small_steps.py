@@ -92,6 +92,35 @@ def test_frozen_statistics_do_not_move_and_trained_ones_are_recorded(files, tmp_
     assert json.loads((tmp_path / "moved/train.json").read_text())["batch_norm"] == moved["batch_norm"]
 
 
+def test_norms_frozen_part_way_keep_the_statistics_of_that_step(files, tmp_path, monkeypatch):
+    """Half the run moves the statistics; the second half, and its end, leave those that were estimated between."""
+    c = TrainConfig(**TINY, steps=4, lr=1e-3, norm_batches=2, freeze_norms_at=0.5, checkpoint_every=3)
+    estimated, seen, whole = training.estimate_statistics, [], training.Run.update
+
+    def estimate(run, model, *args):
+        estimated(run, model, *args)
+        seen.append((run.step, batch_norm.statistics(model.encoder)))
+
+    def killed_at_3(self, *args):
+        if self.step == 3 and len(seen) == 1:
+            raise KeyboardInterrupt
+        return whole(self, *args)
+
+    monkeypatch.setattr(training, "estimate_statistics", estimate)
+    train(c, files, tmp_path / "whole", "cpu")
+    assert [step for step, _ in seen] == [2], "once, and not at the end"
+    end = batch_norm.statistics(QualiCLIP.from_checkpoint(tmp_path / "whole").encoder)
+    assert all(torch.equal(a, b) for name, both in seen[0][1].items() for a, b in zip(both, end[name], strict=True))
+    # a killed run does not estimate them again
+    seen.clear()
+    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+        m.setattr(training.Run, "update", killed_at_3)
+        train(c, files, tmp_path / "killed", "cpu")
+    train(c, files, tmp_path / "killed", "cpu")
+    a, b = ((tmp_path / n / "weights.safetensors").read_bytes() for n in ("whole", "killed"))
+    assert a == b and [step for step, _ in seen] == [2]
+
+
 def test_no_step_and_new_statistics_is_a_control_of_its_own(files, tmp_path):
     """bn-only: the weights of the start, the statistics of the training images."""
     untrained = train(TrainConfig(**TINY, steps=0, norm_batches=0), files, tmp_path / "untrained", "cpu")
