@@ -6,11 +6,11 @@ import copy
 import warnings
 
 import torch
-from open_clip.modified_resnet import ModifiedResNet
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from qualiclip.model import QualiCLIP
+from qualiclip.resnet import ModifiedResNet
 
 
 def _fold(module: nn.Module, conv: str, norm: str) -> None:
