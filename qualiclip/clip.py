@@ -1,4 +1,4 @@
-"""CLIP models by open_clip: what training begins with. Scoring does without them, and without the imports of open_clip."""
+"""CLIP models by open_clip: what training begins with. Scoring does without them, and without open_clip."""
 
 from __future__ import annotations
 

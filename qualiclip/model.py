@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from qualiclip.config import TRAIN_RECORD, WEIGHTS
+from qualiclip.pretrained import DEFAULT, locate
 from qualiclip.prompts import PROMPT_PAIRS, prompt_features
 from qualiclip.resnet import ModifiedResNet
 
@@ -94,6 +95,15 @@ class QualiCLIP(nn.Module):
             "logit_scale": logit_scale,
         }
         return cls(any_size(clip.visual.requires_grad_(True)), prompts, logit_scale, config).eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str = DEFAULT, device: str | torch.device = "cpu") -> QualiCLIP:
+        """The model of a name, in evaluation mode on `device`.
+
+        name: one of `qualiclip.pretrained.names()`: a folder of qualiclip/weights, or "released", the authors' file,
+        which is fetched once. Raises WeightsError for another name and where the file cannot be fetched.
+        """
+        return cls.from_checkpoint(locate(name), device)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str | torch.device = "cpu") -> QualiCLIP:
