@@ -44,13 +44,19 @@ b {{ font-size: 1.15em; font-variant-numeric: tabular-nums; }}
 {errors}</body>
 </html>
 """
-FIGURE = '<figure><div><img alt="" src="{src}"></div><figcaption><b>{score:.4f}</b><br>{name}</figcaption></figure>'
+FIGURE = """<figure title="{path}"><div><img alt="" src="{src}"></div>
+<figcaption><b>{score:.4f}</b><br>{name}</figcaption></figure>"""
+
+
+def _text(name: Path | str) -> str:
+    """A name as text of a page."""
+    return escape(printable(name))
 
 
 def _source(file: Path) -> str:
     """The small picture of an image as a data URI; empty for a file that can no longer be read."""
     try:
-        image = open_rgb(file)
+        image = open_rgb(file, quiet=True)  # scoring has said what is odd about it
     except UnreadableImage:
         return ""
     image.thumbnail((SIDE, SIDE))
@@ -73,10 +79,10 @@ def write_contact_sheet(file: Path, rows: list[Row], weights: str, progress: boo
     """
     scored = sorted((r for r in rows if not r.error), key=lambda r: -r.score)
     figures = [
-        FIGURE.format(src=source, score=row.score, name=escape(printable(row.image)))
+        FIGURE.format(src=source, score=row.score, path=_text(row.image), name=_text(row.image.name))
         for row, source in zip(scored, _sources(scored, progress), strict=True)
     ]
-    failed = [f"<li>{escape(printable(r.image))}: {escape(r.error)}</li>" for r in rows if r.error]
+    failed = [f"<li>{_text(r.image)}: {escape(r.error)}</li>" for r in rows if r.error]
     errors = ["<h2>Not scored</h2>", "<ul>", *failed, "</ul>", ""] if failed else []
     facts = {"scored": len(scored), "weights": escape(weights)}
     write_text(file, PAGE.format(figures="\n".join(figures), errors="\n".join(errors), **facts))

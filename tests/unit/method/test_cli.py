@@ -118,7 +118,7 @@ def test_names_on_a_contact_sheet_are_text(photo, tmp_path):
     rows = [Row(tmp_path / name, 0.5), Row(tmp_path / "gone.png", 0.75), Row(tmp_path / name, None, "<b>")]
     write_contact_sheet(tmp_path / "sheet.html", rows, "a & b")
     page = (tmp_path / "sheet.html").read_text()
-    assert "<img src=x" not in page and page.count("&lt;img src=x onerror=&quot;a()&quot;&gt;&amp;\\xff\\n.png") == 2
+    assert "<img src=x" not in page and page.count("&lt;img src=x onerror=&quot;a()&quot;&gt;&amp;\\xff\\n.png") == 3
     assert ": &lt;b&gt;</li>" in page and "a &amp; b" in page
     (picture,) = re.findall(r"base64,([^\"]+)", page)
     assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (240, 120)
