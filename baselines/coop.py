@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from qualiclip.bench.methods.contract import Split
 from qualiclip.bench.methods.library_patches import weights_or_not_run
+from qualiclip.clip import create_clip
 from qualiclip.config import TRAIN_RECORD
 from qualiclip.losses import plcc
-from qualiclip.model import create_clip
 from qualiclip.prompts import PROMPT_PAIRS, LearnedPrompts
 from qualiclip.tensors import pick_device
 

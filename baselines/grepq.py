@@ -20,7 +20,7 @@ from qualiclip.bench.methods.by_hand import by_hand
 from qualiclip.bench.methods.contract import Batch
 from qualiclip.bench.methods.library_patches import weights_or_not_run
 from qualiclip.bench.methods.niqe_distance import Pristine, cut, gaussian
-from qualiclip.model import AnySizePool
+from qualiclip.clip import any_size
 
 SIDE, STRIDE = 96, 48  # px
 PROMPTS = ("A good photo.", "A bad photo.")
@@ -78,8 +78,7 @@ class GRepQ:
         tokens = open_clip.get_tokenizer("RN50-quickgelu")(list(PROMPTS))
         with torch.inference_mode():
             self.prompts = clip.encode_text(tokens).to(device)
-        clip.visual.attnpool = AnySizePool(clip.visual.attnpool)
-        self.ready(level.to(device), clip.visual.to(device), pristine.to(device))
+        self.ready(level.to(device), any_size(clip.visual).to(device), pristine.to(device))
 
     @torch.inference_mode()
     def ready(self, level: nn.Module, visual: nn.Module, pristine: Tensor) -> None:

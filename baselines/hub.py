@@ -9,8 +9,8 @@ from torch import Tensor
 
 from qualiclip.bench.methods.contract import Batch
 from qualiclip.bench.methods.library_patches import weights_or_not_run
-from qualiclip.bench.methods.weights import AUTHORS_RELEASE
 from qualiclip.model import QualiCLIP
+from qualiclip.pretrained import AUTHORS_RELEASE
 
 
 class QualiclipHub:

@@ -7,13 +7,28 @@ import csv
 import io
 import json
 import os
-import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from qualiclip.io import printable
+from qualiclip.pretrained import DEFAULT, RELEASED, names
+
+if TYPE_CHECKING:
+    from qualiclip.score import Row
 
 FORMATS = ("table", "csv", "json")
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+EXAMPLES = """examples:
+  qualiclip score photo.jpg
+  qualiclip score photos/ --top 10                        the ten best
+  qualiclip score photos/ --bottom 10 --html worst.html   the ten worst, to look at
+  qualiclip score photos/ more/*.jpg --format csv > scores.csv
+  find . -name '*.jpg' -print0 | qualiclip score -
+
+A score is the probability of good quality in [0, 1]; higher is better. It is meant to rank images: compare scores of
+the same weights. A file that cannot be scored has a row with the reason, and the exit status is then 1; it is 2 where
+nothing could be scored. Images under 64 px on a side are refused.
+"""
 
 
 class Plain(csv.unix_dialect):
@@ -27,23 +42,54 @@ def _score(args: argparse.Namespace) -> int:
     import torch
 
     from qualiclip.inference import fast
-    from qualiclip.model import CheckpointError, QualiCLIP
+    from qualiclip.model import QualiCLIP
     from qualiclip.score import find_images, score
     from qualiclip.tensors import pick_device
 
-    # files and model
-    device = pick_device(args.device)
+    # files and model; what is wrong with them is said before the first image is scored
+    device, progress = pick_device(args.device), sys.stderr.isatty()
     try:
-        files = find_images(args.paths)
-        model = fast(QualiCLIP.from_checkpoint(args.weights), getattr(torch, args.precision), device)
-    except (FileNotFoundError, CheckpointError, ValueError) as e:
+        if args.html and os.path.lexists(args.html):
+            raise ValueError(f"{args.html} is there already; remove it, or name another file by --html")
+        files = find_images([p for a in args.paths for p in (_listed() if a == "-" else [a])])
+        load = QualiCLIP.from_pretrained if args.weights in names() else QualiCLIP.from_checkpoint
+        model = fast(load(args.weights), getattr(torch, args.precision), device)
+    except (FileNotFoundError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
     # scores, printed in the format asked for
-    rows = score(model, files, device, progress=sys.stderr.isatty())
-    records: list[dict[str, Any]] = [{"image": str(r.image), "score": r.score, "error": r.error} for r in rows]
-    _print(records, args.format)
+    rows = score(model, files, device, progress)
+    printed = _selected(rows, args.top, args.bottom)
+    _print([{"image": str(r.image), "score": r.score, "error": r.error} for r in printed], args.format)
+    if args.html:
+        from qualiclip.contact_sheet import write_contact_sheet
+
+        try:
+            write_contact_sheet(args.html, printed, args.weights, progress)
+        except OSError as e:
+            print(f"error: {args.html}: {e.strerror}", file=sys.stderr)
+            return 2
     return int(any(r.error for r in rows))
+
+
+def _listed() -> list[str]:
+    """The file names on standard input: separated by NUL where there is one (find -print0), else one per line.
+
+    Raises ValueError for none.
+    """
+    content = sys.stdin.buffer.read()
+    listed = [os.fsdecode(n) for n in content.split(b"\0" if b"\0" in content else b"\n") if n]
+    if not listed:
+        raise ValueError("no file names on standard input")
+    return listed
+
+
+def _selected(rows: list[Row], top: int | None, bottom: int | None) -> list[Row]:
+    """The best rows, best first, or the worst, worst first, and then those without a score; by default all as given."""
+    if not top and not bottom:
+        return rows
+    scored = sorted((r for r in rows if not r.error), key=lambda r: r.score, reverse=bool(top))
+    return scored[: top or bottom] + [r for r in rows if r.error]
 
 
 def _print(records: list[dict[str, Any]], form: str) -> None:
@@ -60,9 +106,9 @@ def _print(records: list[dict[str, Any]], form: str) -> None:
         writer.writeheader()
         writer.writerows(records)
     else:
-        names = [CONTROL.sub(lambda m: repr(m[0])[1:-1], r["image"]) for r in records]  # one line per file
-        width = max(map(len, names))
-        for name, r in zip(names, records, strict=True):
+        images = [printable(r["image"]) for r in records]
+        width = max(map(len, images))
+        for name, r in zip(images, records, strict=True):
             print(f"{name:{width}}  {r['error'] or format(r['score'], '.4f')}")
 
 
@@ -112,6 +158,13 @@ def _inspect(args: argparse.Namespace) -> int:
     return 0
 
 
+def _count(text: str) -> int:
+    """A number of images. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("it must be a whole number from 1 on")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of all subcommands."""
     main = argparse.ArgumentParser(prog="qualiclip", description="Opinion-unaware image quality, and its degradations.")
@@ -120,20 +173,29 @@ def parser() -> argparse.ArgumentParser:
     score = commands.add_parser(
         "score",
         help="score image files",
-        description="Score images: the probability of good quality in [0, 1], higher is better. "
-        "A file that cannot be scored has a row with the reason, and the exit status is then 1.",
-        epilog="example: qualiclip score photos/ more/*.jpg --weights qualiclip.pth --format csv",
+        description="Score the quality of images, without a reference and without having learned from human scores.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    score.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders, or globs in quotes")
+    score.add_argument(
+        "paths", nargs="+", metavar="PATH", help="image files, folders, globs in quotes, or -: a list on standard input"
+    )
     score.add_argument(
         "--weights",
-        type=Path,
-        default=Path("results/mini/checkpoints/qualiclip"),
-        help="checkpoint folder of this suite, or the authors' qualiclip.pth (default: %(default)s, made by `make`)",
+        default=DEFAULT,
+        metavar="NAME|PATH",
+        help=f"{', '.join(names())}; or the path of a checkpoint folder or of a .pth file of the authors or of pyiqa "
+        f"(default: %(default)s, which is in this package; {RELEASED} are the authors', fetched once)",
     )
     score.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if any")
     score.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="default: %(default)s")
     score.add_argument("--format", default="table", choices=FORMATS, help="default: %(default)s")
+    some = score.add_mutually_exclusive_group()
+    some.add_argument("--top", type=_count, metavar="N", help="the N best alone, best first")
+    some.add_argument("--bottom", type=_count, metavar="N", help="the N worst alone, worst first")
+    score.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a contact sheet, too: small pictures, best first"
+    )
     score.set_defaults(run=_score)
     # qualiclip degrade
     degrade = commands.add_parser(

@@ -95,11 +95,12 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise UnreadableImage(path, _reason(path, e)) from e
 
 
-def open_rgb(path: str | Path) -> Image.Image:
+def open_rgb(path: str | Path, quiet: bool = False) -> Image.Image:
     """The image in 8-bit RGB, turned upright by its EXIF orientation.
 
     Grey is repeated, 16 bits are scaled to 8, transparency is laid on white, CMYK is converted; of an animation the
-    first frame is used. Where the EXIF is damaged the image stays as it is stored, and a line is logged.
+    first frame is used. Where the EXIF is damaged the image stays as it is stored, and a line is logged,
+    unless `quiet`.
     Raises UnreadableImage for what cannot be scored: other files, damaged ones, pixel types without an agreed white
     (floating point, 32-bit integers), and images that there is no memory to decode.
     """
@@ -108,7 +109,7 @@ def open_rgb(path: str | Path) -> Image.Image:
         if need > free:
             raise UnreadableImage(path, memory.shortage(image.size, need, free))
         image.load()
-        kind, method = image.format, TRANSPOSE.get(_orientation(image, path))
+        kind, method = image.format, TRANSPOSE.get(_orientation(image, None if quiet else path))
         upright = _eight_bit(image, kind)
         upright = _on_white(upright) if upright.has_transparency_data else upright.convert("RGB")
         return upright.transpose(method) if method is not None else upright

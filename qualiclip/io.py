@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 REMEDY = "remove it and run the same command again"
 
 
@@ -57,6 +59,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def printable(path: Path | str) -> str:
+    """A path on one line of text: control characters and bytes that are no text become \\n, \\x.. and the like."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return CONTROL.sub(lambda m: repr(m[0])[1:-1], text)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,21 +9,20 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
-import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from open_clip.model import CLIP
-from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from qualiclip.config import TRAIN_RECORD, WEIGHTS
+from qualiclip.pretrained import DEFAULT, locate
 from qualiclip.prompts import PROMPT_PAIRS, prompt_features
+from qualiclip.resnet import ModifiedResNet
 
-open_clip.add_model_config(Path(__file__).parent / "encoders")
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of CLIP's training images
 
 
 class CheckpointError(ValueError):
@@ -35,57 +34,14 @@ def _first_line(e: Exception) -> str:
     return f"{type(e).__name__}: {e}".splitlines()[0]
 
 
-class AnySizePool(nn.Module):
-    """CLIP's attention pool without positional embedding: the mean position attends to all positions.
+def _encoder(config: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+    """The image encoder of an open_clip config, with these weights."""
+    vision = config["vision_cfg"]
+    if isinstance(vision.get("layers"), list):  # by this open_clip, too, knows a ModifiedResNet
+        return ModifiedResNet.from_weights(state, vision["width"] * 32 // vision.get("head_width", 64))
+    from qualiclip.clip import encoder_from_config
 
-    Equal to open_clip's `AttentionPool2d` with a positional embedding of zeros, at any size. Of all queries only
-    that of the mean position is computed, the others do not reach the output.
-    """
-
-    def __init__(self, pool: AttentionPool2d):
-        """pool: its projections are used, not copied."""
-        super().__init__()
-        self.heads = pool.num_heads
-        self.q_proj, self.k_proj, self.v_proj, self.c_proj = pool.q_proj, pool.k_proj, pool.v_proj, pool.c_proj
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) feature map -> (B, D) features."""
-        x = x.flatten(2).transpose(1, 2)
-        x = torch.cat([x.mean(1, keepdim=True), x], 1)
-        q, k, v = (
-            t.unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for t in (self.q_proj(x[:, :1]), self.k_proj(x), self.v_proj(x))
-        )
-        return self.c_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(1))
-
-
-def _any_size(visual: nn.Module) -> nn.Module:
-    """Let an image encoder take images of any size, in place. One that is no ModifiedResNet stays as it is."""
-    if isinstance(visual, ModifiedResNet):
-        visual.attnpool = AnySizePool(visual.attnpool)
-    return visual
-
-
-def _open_residual_branches(visual: nn.Module, gain: float = 0.5) -> None:
-    """Let the residual branches of a randomly initialised encoder contribute from the first step, in place.
-
-    open_clip initialises the last batch norm of each branch to zero, which suits long schedules. A short schedule
-    spends its first hundreds of steps on raising it (at scale mini: 400 steps from `gain` reach the SRCC that 700
-    steps from zero do).
-    """
-    for name, parameter in visual.named_parameters():
-        if name.startswith("layer") and name.endswith("bn3.weight"):
-            nn.init.constant_(parameter, gain)
-
-
-def create_clip(encoder: str, pretrained: str | None, seed: int) -> CLIP:
-    """A frozen open_clip model in evaluation mode.
-
-    pretrained: an open_clip tag or a file of weights; None draws random weights from `seed`. Seeds torch's global
-    generator.
-    """
-    torch.manual_seed(seed)
-    return open_clip.create_model(encoder, pretrained=pretrained).eval().requires_grad_(False)
+    return encoder_from_config(config, state)
 
 
 class QualiCLIP(nn.Module):
@@ -107,8 +63,8 @@ class QualiCLIP(nn.Module):
         width = encoder.conv3.out_channels if isinstance(encoder, ModifiedResNet) else 0
         self.bytes_per_pixel = 48 + 2 * width
         self.register_buffer("prompts", prompts)
-        self.register_buffer("mean", torch.tensor(OPENAI_DATASET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(OPENAI_DATASET_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     @classmethod
     def create(
@@ -125,16 +81,29 @@ class QualiCLIP(nn.Module):
         weights; None draws random weights from `seed`. pairs: (positive, negative) prompts.
         logit_scale: as in the constructor. Returned in evaluation mode, with gradients for the image encoder.
         """
+        import open_clip  # here, since its imports take longer than a score
+
+        from qualiclip.clip import any_size, create_clip, open_residual_branches
+
         clip = create_clip(encoder, pretrained, seed)
         if not pretrained:
-            _open_residual_branches(clip.visual)
+            open_residual_branches(clip.visual)
         prompts = prompt_features(clip, open_clip.get_tokenizer(encoder), pairs)
         config = {
             "encoder": open_clip.get_model_config(encoder),
             "prompts": [list(p) for p in pairs],
             "logit_scale": logit_scale,
         }
-        return cls(_any_size(clip.visual.requires_grad_(True)), prompts, logit_scale, config).eval()
+        return cls(any_size(clip.visual.requires_grad_(True)), prompts, logit_scale, config).eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str = DEFAULT, device: str | torch.device = "cpu") -> QualiCLIP:
+        """The model of a name, in evaluation mode on `device`.
+
+        name: one of `qualiclip.pretrained.names()`: a folder of qualiclip/weights, or "released", the authors' file,
+        which is fetched once. Raises WeightsError for another name and where the file cannot be fetched.
+        """
+        return cls.from_checkpoint(locate(name), device)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str | torch.device = "cpu") -> QualiCLIP:
@@ -152,16 +121,15 @@ class QualiCLIP(nn.Module):
 
     @classmethod
     def _from_folder(cls, folder: Path) -> QualiCLIP:
-        """A checkpoint folder of this suite. Raises CheckpointError."""
+        """A checkpoint folder of this suite; weights of half precision are read as float32. Raises CheckpointError."""
         try:
             config = json.loads((folder / TRAIN_RECORD).read_text(encoding="utf-8"))["model"]
-            state = load_file(folder / WEIGHTS)
-            visual = CLIP(**{k: v for k, v in config["encoder"].items() if k != "custom_text"}).visual
-            model = cls(_any_size(visual), state["prompts"], config["logit_scale"], config)
-            model.load_state_dict(state)
+            state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(folder / WEIGHTS).items()}
+            prompts = state.pop("prompts")
+            encoder = _encoder(config["encoder"], {k.removeprefix("encoder."): v for k, v in state.items()})
+            return cls(encoder, prompts, config["logit_scale"], config)
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
             raise CheckpointError(f"{folder}: not a checkpoint of this suite ({_first_line(e)})") from e
-        return model
 
     @classmethod
     def _from_released(cls, file: Path) -> QualiCLIP:
@@ -184,18 +152,13 @@ class QualiCLIP(nn.Module):
                 f"{file}: neither a QualiCLIP checkpoint of the authors nor of pyiqa: it needs "
                 "clip_model.visual.* of a ModifiedResNet and prompts_features"
             )
-        # the size of the encoder, from the shapes of its weights
-        width, output_dim = len(visual["layer1.0.conv1.weight"]), len(visual["attnpool.c_proj.weight"])
-        blocks = [len({k.split(".")[1] for k in visual if k.startswith(f"layer{i}.")}) for i in range(1, 5)]
-        tokens = len(visual["attnpool.positional_embedding"]) - 1
-        encoder = ModifiedResNet(blocks, output_dim, width * 32 // 64, round(tokens**0.5) * 32, width)
         try:
-            encoder.load_state_dict(visual)
-        except RuntimeError as e:
+            encoder = ModifiedResNet.from_weights(visual)
+        except (KeyError, RuntimeError) as e:
             raise CheckpointError(f"{file}: the weights do not fit a ModifiedResNet ({_first_line(e)})") from e
         # CLIP stores the logarithm of the factor
         logit_scale = float(names["logit_scale"].exp()) if "logit_scale" in names else 100.0
-        return cls(_any_size(encoder), names["prompts_features"].float().unflatten(0, (-1, 2)), logit_scale)
+        return cls(encoder, names["prompts_features"].float().unflatten(0, (-1, 2)), logit_scale)
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, D) unit features, float32 also under autocast."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +16,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from qualiclip import folders, memory
-from qualiclip.images import SUFFIXES, UnreadableImage, batches_by_size, image_size, open_rgb
+from qualiclip.images import DECODING, SUFFIXES, UnreadableImage, batches_by_size, image_size, open_rgb
 from qualiclip.model import QualiCLIP
 from qualiclip.tensors import to_tensor
 
 MIN_SIDE = 64
 # Pixels of a batch: a CPU is fastest if the activations fit into its cache, a GPU if there are enough to keep it busy.
 BATCH_PIXELS = {"cpu": 400_000, "cuda": 12_000_000}
+DECODERS = 8  # threads that decode images, at most
+AHEAD = 2 << 30  # bytes that images may take, once they are scored, which are decoded ahead of the model
 
 log = logging.getLogger(__name__)
 
@@ -96,23 +100,50 @@ def score_files(model: QualiCLIP, files: list[Path], device: str = "cpu") -> Ite
         else:
             good.append(file)
             sizes.append(size)
-    # batches of images of one size
-    for batch in batches_by_size(sizes, lambda size: max(1, BATCH_PIXELS[device] // (size[0] * size[1]))):
-        yield from _score_batch(model, [good[i] for i in batch], device)
+    # batches of images of one size, decoded while the model scores those before
+    batches = batches_by_size(sizes, lambda size: max(1, BATCH_PIXELS[device] // (size[0] * size[1])))
+    per_pixel = model.bytes_per_pixel if device == "cpu" else DECODING
+    needs = [sum(sizes[i][0] * sizes[i][1] for i in batch) * per_pixel for batch in batches]
+    for decoded in _decoded([[good[i] for i in batch] for batch in batches], needs):
+        yield from _score_batch(model, decoded, device)
 
 
-def _score_batch(model: QualiCLIP, files: list[Path], device: str) -> Iterator[Row]:
-    """Decode and score files whose headers state the same size: one row per file."""
-    decoded, images = [], []
-    for file in files:
-        try:
-            images.append(to_tensor(open_rgb(file)))
-            decoded.append(file)
-        except UnreadableImage as e:
-            yield Row(file, None, f"cannot be read: {e.reason}")
+def _decode(file: Path) -> Tensor | str:
+    """The pixels (3, H, W) uint8 of an image, or why it cannot be read."""
+    try:
+        return to_tensor(open_rgb(file))
+    except UnreadableImage as e:
+        return f"cannot be read: {e.reason}"
+
+
+def _decoded(batches: list[list[Path]], needs: list[int]) -> Iterator[dict[Path, Tensor | str]]:
+    """What `_decode` gives for the files of each batch, in order; threads decode the next batches meanwhile.
+
+    needs: bytes that each batch takes. Those ahead take AHEAD at most, and a quarter of the free memory. A batch that
+    takes more is decoded when all before it are scored, so that it has the memory to itself.
+    """
+    limit, ahead = min(AHEAD, memory.available() / 4), deque[tuple[dict[Path, Future], int]]()
+
+    def first() -> dict[Path, Tensor | str]:
+        return {file: future.result() for file, future in ahead.popleft()[0].items()}
+
+    with ThreadPoolExecutor(min(DECODERS, torch.get_num_threads())) as pool:
+        for files, need in zip(batches, needs, strict=True):
+            while ahead and sum(n for _, n in ahead) + need > limit:
+                yield first()
+            ahead.append(({file: pool.submit(_decode, file) for file in files}, need))
+        while ahead:
+            yield first()
+
+
+def _score_batch(model: QualiCLIP, decoded: dict[Path, Tensor | str], device: str) -> Iterator[Row]:
+    """Score the files of a batch, of which headers state the same size: one row per file."""
+    yield from (Row(file, None, x) for file, x in decoded.items() if isinstance(x, str))
+    images = {file: x for file, x in decoded.items() if isinstance(x, Tensor)}
     # a header may disagree with the pixels, and only images of one size can be stacked
-    for same in batches_by_size([tuple(x.shape[1:]) for x in images], lambda _: len(images)):
-        yield from _score_stack(model, [decoded[i] for i in same], [images[i] for i in same], device)
+    files = list(images)
+    for same in batches_by_size([tuple(x.shape[1:]) for x in images.values()], lambda _: len(files)):
+        yield from _score_stack(model, [files[i] for i in same], [images[files[i]] for i in same], device)
 
 
 def _score_stack(model: QualiCLIP, files: list[Path], images: list[Tensor], device: str) -> Iterator[Row]:

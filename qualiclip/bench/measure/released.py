@@ -20,6 +20,7 @@ from qualiclip.bench.methods.hub_mirror import clip_from_mirror
 from qualiclip.inspection import inspect
 from qualiclip.io import write_text
 from qualiclip.model import CheckpointError
+from qualiclip.pretrained import AUTHORS_RELEASE
 
 COMPARISONS = {  # title -> the file, and what it is compared with
     "the authors' release beside OpenAI's RN50": ("authors", "openai"),
@@ -37,7 +38,7 @@ def fetch(name: str, mirror: Path | None) -> Path:
             return Path(pretrained.download_pretrained_from_hf("timm/resnet50_clip.openai"))
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     if name == "authors":
-        return weights.place("qualiclip.pth", cache, mirror, url=weights.AUTHORS_RELEASE)
+        return weights.place("qualiclip.pth", cache, mirror, url=AUTHORS_RELEASE)
     return weights.place("QualiCLIP.pth", cache, mirror)
 
 

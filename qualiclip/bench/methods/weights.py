@@ -16,7 +16,6 @@ from qualiclip.bench.data.download import FetchError
 from qualiclip.bench.data.fetch import digest_file, file_lock, obtain, record_digest, verify
 from qualiclip.io import atomic
 
-AUTHORS_RELEASE = "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth"
 # library -> address of its weight files, where `place` is called without one
 SOURCES = {"pyiqa": "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/{file}"}
 NAMED_HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")  # the end of a name that states the file's SHA-256

@@ -12,6 +12,7 @@ from qualiclip.bench.data.fetch import alternatives
 from qualiclip.bench.methods import weights
 from qualiclip.bench.plan.jobs import Job
 from qualiclip.bench.workspace import Workspace
+from qualiclip.pretrained import AUTHORS_RELEASE
 
 HUGGING_FACE = "https://huggingface.co"
 GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id={id}"
@@ -47,7 +48,7 @@ def _of_libraries() -> dict[str, str]:
     from torchvision.models import get_model_weights, list_models
 
     backbones = [w.url for model in list_models(include=["resnet*", "vgg*"]) for w in get_model_weights(model)]
-    urls = [weights.AUTHORS_RELEASE, *clip_model._MODELS.values(), *backbones]
+    urls = [AUTHORS_RELEASE, *clip_model._MODELS.values(), *backbones]
     return {url.rpartition("/")[2]: url for url in urls}
 
 

@@ -1,18 +1,16 @@
-"""Scoring files: what is an image, what is not, and what the command prints."""
+"""Scoring files: what is an image, what is not, and in which order they are decoded."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import threading
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
-from qualiclip import cli
+from qualiclip import memory
+from qualiclip import score as scoring
 from qualiclip.images import open_rgb
 from qualiclip.model import QualiCLIP
 from qualiclip.score import find_images, score
@@ -22,14 +20,6 @@ from qualiclip.tensors import to_tensor
 @pytest.fixture(scope="module")
 def model() -> QualiCLIP:
     return QualiCLIP.create("rn-mini", None)
-
-
-@pytest.fixture(scope="module")
-def weights(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoint")
-    save_file(model.state_dict(), folder / "weights.safetensors")
-    (folder / "train.json").write_text(json.dumps({"model": model.config}))
-    return folder
 
 
 @pytest.fixture
@@ -107,37 +97,36 @@ def test_files_folders_and_globs_are_found_once(photo, tmp_path):
         find_images([str(tmp_path / "x*.png")])
 
 
-def test_the_command_prints_one_row_per_file_and_its_status(weights, photo, tmp_path, capsys):
-    photo.save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_text("no image")
-    arguments = ["score", str(tmp_path), "--weights", str(weights), "--device", "cpu", "--format"]
-    assert cli.main([*arguments, "csv"]) == 1
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert float(rows[0]["score"]) > 0 and rows[1]["score"] == "" and "cannot be read" in rows[1]["error"]
-    (tmp_path / "b.png").unlink()
-    assert cli.main([*arguments, "json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["error"] == ""
-    assert cli.main([*arguments, "table"]) == 0
-    assert "a.png" in capsys.readouterr().out
-
-
-def test_the_command_names_what_is_missing(weights, photo, tmp_path, capsys):
-    photo.save(tmp_path / "a.png")
-    assert cli.main(["score", str(tmp_path / "x.png"), "--weights", str(weights)]) == 2
-    assert cli.main(["score", str(tmp_path), "--weights", str(tmp_path / "none")]) == 2
-    errors = capsys.readouterr().err
-    assert "x.png: no such file" in errors and "none: no such checkpoint" in errors
-
-
-def test_the_command_draws_the_levels(photo, tmp_path):
-    photo.save(tmp_path / "a.png")
-    assert cli.main(["degrade", str(tmp_path / "a.png"), "--types", "jpeg", "white_noise"]) == 0
-    with Image.open(tmp_path / "a_degraded.png") as sheet:
-        assert sheet.width == 6 * 160
-    assert cli.main(["degrade", str(tmp_path / "a.png"), "--types", "jpg"]) == 2
-
-
 def test_large_images_are_scored_one_by_one(model, tmp_path):
     Image.fromarray(np.zeros((900, 1200, 3), np.uint8)).save(tmp_path / "a.png")
     assert only(model, tmp_path / "a.png").error == ""
     assert torch.isfinite(torch.tensor(only(model, tmp_path / "a.png").score))
+
+
+@pytest.mark.parametrize("free", [1e12, 1.0], ids=["ahead of the model", "one batch at a time"])
+def test_images_are_decoded_in_their_order_in_as_much_memory_as_is_free(tmp_path, monkeypatch, free):
+    """Threads decode a few batches ahead, never more than a quarter of the free memory takes."""
+    decoded, lock = [], threading.Lock()
+
+    def decode(file):
+        with lock:
+            decoded.append(file)
+        return torch.zeros(3, 64, 64, dtype=torch.uint8)
+
+    monkeypatch.setattr(scoring, "_decode", decode)
+    monkeypatch.setattr(memory, "available", lambda: free)
+    files = [tmp_path / f"{i}.png" for i in range(20)]
+    need = scoring.AHEAD // 4
+    for i, batch in enumerate(scoring._decoded([[file] for file in files], [need] * len(files))):
+        assert list(batch) == [files[i]]
+        assert len(decoded) <= i + (4 if free > 1 else 1)
+    assert sorted(decoded) == sorted(files)
+
+
+def test_a_damaged_image_among_others_keeps_its_row(model, photo, tmp_path):
+    for i in range(12):
+        photo.save(tmp_path / f"{i:02}.png")
+    (tmp_path / "05.png").write_bytes((tmp_path / "05.png").read_bytes()[:3000])
+    rows = score(model, sorted(tmp_path.iterdir()), progress=False)
+    assert [bool(r.error) for r in rows] == [i == 5 for i in range(12)]
+    assert len({r.score for r in rows}) == 2

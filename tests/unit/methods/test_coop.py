@@ -14,8 +14,9 @@ import torch.nn.functional as F
 
 from qualiclip.bench.cards.base import load_function
 from qualiclip.bench.methods.contract import NotRun, Part, Split
+from qualiclip.clip import create_clip
 from qualiclip.config import TRAIN_RECORD
-from qualiclip.model import QualiCLIP, create_clip
+from qualiclip.model import QualiCLIP
 from qualiclip.prompts import LearnedPrompts, prompt_features
 from tests.support.cards import BASELINES
 

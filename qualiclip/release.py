@@ -1,0 +1,99 @@
+"""Weights of a finished training into the package, under a name, with the scores that they must give everywhere.
+
+`python -m qualiclip.release bsds500 results/scratch/checkpoints/qualiclip` writes qualiclip/weights/bsds500/: the
+weights in half precision, the record of their training and expected.csv. Its model_card.md is written by hand.
+`python -m qualiclip.release bsds500` compares the scores of this machine with expected.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from qualiclip.config import TRAIN_RECORD, WEIGHTS
+from qualiclip.inference import fast
+from qualiclip.io import atomic, read_json, write_text
+from qualiclip.model import QualiCLIP
+from qualiclip.pretrained import SHIPPED
+from qualiclip.score import score
+
+EXPECTED = "expected.csv"  # in the folder of the weights: image, score
+TOLERANCE = 1e-3  # of a score, over platforms and versions of libraries
+IMAGES = {  # package -> its sample images, as they are installed
+    "skimage.data": [
+        *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png"),
+        *("gravel.png", "moon.png", "motorcycle_left.png", "rocket.jpg"),
+    ],
+    "sklearn.datasets.images": ["china.jpg", "flower.jpg"],
+}
+
+
+def sample_scores(model: QualiCLIP) -> dict[str, float]:
+    """Image -> score, of sample images of scikit-image and scikit-learn, as `qualiclip score` gives it.
+
+    Raises ModuleNotFoundError without these packages, ValueError for an image that they no longer have.
+    """
+    model, scores = fast(model), {}
+    for package, images in IMAGES.items():
+        for image in images:
+            with as_file(files(package) / image) as file:
+                (row,) = score(model, [file], progress=False)
+            if row.error:
+                raise ValueError(f"{package}/{image}: {row.error}")
+            scores[f"{package}/{image}"] = row.score
+    return scores
+
+
+def expected_scores(folder: Path) -> dict[str, float]:
+    """Image -> score, as expected.csv of a folder of weights states it."""
+    with (folder / EXPECTED).open(newline="", encoding="utf-8") as f:
+        return {row["image"]: float(row["score"]) for row in csv.DictReader(f)}
+
+
+def pack(checkpoint: Path, folder: Path) -> None:
+    """Write weights in half precision, their record without its loss curve, and the scores expected of them.
+
+    Raises ValueError for a weight that half precision cannot hold.
+    """
+    # weights and statistics; numbers of batches stay whole
+    state = {k: v.half() if v.is_floating_point() else v for k, v in load_file(checkpoint / WEIGHTS).items()}
+    infinite = [k for k, v in state.items() if not torch.isfinite(v).all()]
+    if infinite:
+        raise ValueError(f"{checkpoint}: {', '.join(infinite)} cannot be written in half precision")
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic(folder / WEIGHTS) as temporary:
+        save_file(state, temporary)
+    record = {k: v for k, v in read_json(checkpoint / TRAIN_RECORD).items() if k != "curve"}
+    write_text(folder / TRAIN_RECORD, json.dumps(record, indent=1) + "\n")
+    # scores
+    rows = [f"{image},{value:.6f}\n" for image, value in sample_scores(QualiCLIP.from_checkpoint(folder)).items()]
+    write_text(folder / EXPECTED, "image,score\n" + "".join(rows))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Put weights into the package, or compare what they give here.")
+    parser.add_argument("name", help="of the weights: a folder of qualiclip/weights")
+    parser.add_argument("checkpoint", nargs="?", type=Path, help="of a finished training; none: compare only")
+    args = parser.parse_args()
+    folder = SHIPPED / args.name
+    if args.checkpoint:
+        pack(args.checkpoint, folder)
+        print(f"{folder / WEIGHTS}: {(folder / WEIGHTS).stat().st_size / 1e6:.1f} MB")
+    # scores of the weights as they were trained, or as they ship
+    expected, here = expected_scores(folder), sample_scores(QualiCLIP.from_checkpoint(args.checkpoint or folder))
+    for image, value in here.items():
+        print(f"{image:40}  expected {expected[image]:.4f}  here {value:.4f}")
+    difference = max(abs(expected[image] - value) for image, value in here.items())
+    print(f"largest difference {difference:.1e}, of {TOLERANCE} allowed")
+    return int(difference > TOLERANCE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
