@@ -9,14 +9,26 @@ min_version("9.0")
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/score.smk"
-include: "workflow/rules/measure.smk"
+
+
+if workspace.release:
+
+    include: "workflow/rules/unpack.smk"  # in place of all that needs images
+
+else:
+
+    include: "workflow/rules/data.smk"
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/score.smk"
+    include: "workflow/rules/measure.smk"
+
+
+include: "workflow/rules/precomputed.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/release.smk"
 include: "workflow/rules/plan.smk"
 
 
@@ -29,4 +41,4 @@ rule all:
         [paths.figure(f.name) for f in workspace.figures()],
         # named although the tables need them: otherwise one that was removed comes back only with its table
         [f(m.name, d.name) for m, d in workspace.scored() for f in (paths.scores, paths.metrics)],
-        [paths.weights(m.variant) for m, _ in workspace.scored() if m.variant],
+        [paths.weights(m.variant) for m, _ in workspace.scored() if m.variant and not workspace.release],

@@ -24,6 +24,8 @@ from qualiclip.io import REMEDY, DamagedFile, atomic
 SCORES = ["image", "score", "error"]
 METRICS = ["split", "metric", "value", "n", "reason"]
 WHOLE, OFFICIAL = "all", "official"  # names of the parts that are not one of ten test parts
+LABELS = ["mos", "std"]  # columns of an index that only some licences let travel
+NO_LABELS = "the release of scores does not hold its labels"
 TRAINED = "trained_"  # beginning of the columns of an index that hold a training list of the dataset's card
 
 
@@ -97,6 +99,11 @@ def read_index(path: Path, sizes: bool = False) -> pd.DataFrame:
 def has_images(index: pd.DataFrame) -> bool:
     """Whether the images of the set are here; otherwise its labels alone were indexed."""
     return "width" in index
+
+
+def has_labels(index: pd.DataFrame) -> bool:
+    """Whether its labels are here: a release of scores holds them only where their licence allows it."""
+    return "mos" in index
 
 
 def split_columns(table: pd.DataFrame) -> list[str]:

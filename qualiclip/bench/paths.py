@@ -10,6 +10,8 @@ from pathlib import Path
 
 from qualiclip.config import TRAIN_RECORD, WEIGHTS
 
+RELEASE_MANIFEST = "release.json"  # in an archive, and beside what was unpacked from it
+
 
 def sidecar(path: Path) -> Path:
     """The provenance of an output: <file>.provenance.json."""
@@ -52,13 +54,18 @@ class Paths:
 
     # Scores: the only expensive result.
 
+    @property
+    def all_scores(self) -> Path:
+        """The folder of all score files."""
+        return self.root / "scores"
+
     def scores(self, method: str, dataset: str) -> Path:
         """One row per indexed image, in its order: image, score, error (see formats.py)."""
-        return self.root / "scores" / method / f"{dataset}.csv"
+        return self.all_scores / method / f"{dataset}.csv"
 
     def score_shard(self, method: str, dataset: str, k: int | str, n: int | str) -> Path:
         """Shard k of n of a score file, removed after the merge."""
-        return self.root / "scores" / method / f"{dataset}.shards" / f"{k}-of-{n}.csv"
+        return self.all_scores / method / f"{dataset}.shards" / f"{k}-of-{n}.csv"
 
     def features(self, method: str, dataset: str) -> Path:
         """Features of a method's encoder, shared by the methods that are trained on them."""
@@ -99,6 +106,22 @@ class Paths:
     @property
     def report(self) -> Path:
         return self.root / "report.html"
+
+    # What leaves: a release of scores, and a static site.
+
+    @property
+    def release(self) -> Path:
+        """All that tables, figures and the page are made from, but for images."""
+        return self.root / "release.zip"
+
+    @property
+    def release_manifest(self) -> Path:
+        """Of a folder that was made from a release: what the release says of itself."""
+        return self.root / RELEASE_MANIFEST
+
+    def site(self, run: str) -> Path:
+        """The folder of a run in the site, whose index.html lists all runs."""
+        return self.root.parent / "site" / run
 
     # Measured on photos.
 

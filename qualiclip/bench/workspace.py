@@ -10,6 +10,7 @@ from qualiclip.bench.cards.base import DATASETS, FIGURES, METHODS, TABLES, CardE
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.figure import FigureCard
 from qualiclip.bench.cards.method import MethodCard
+from qualiclip.bench.cards.release import read_release
 from qualiclip.bench.cards.scale import ScaleConfig
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.paths import Paths
@@ -28,7 +29,9 @@ class Workspace:
         self.all_methods = read_cards(MethodCard, METHODS)
         self.all_tables = read_cards(TableCard, TABLES)
         self.all_figures = read_cards(FigureCard, FIGURES)
+        self.release = read_release(config.release) if config.release else None
         self._check_config()
+        self._check_release()
         self._add_repeats()
         self._check_cards()
 
@@ -56,6 +59,18 @@ class Workspace:
             for name in names:
                 if name not in known:
                     raise CardError(f"config: no {kind} card {name!r}; cards: {', '.join(known)}")
+
+    def _check_release(self) -> None:
+        """Raises CardError for a release of other versions of the datasets than those of the cards."""
+        for name, version in self.release.datasets.items() if self.release else []:
+            card = self.all_datasets.get(name)
+            if card and card.version != version:
+                raise CardError(f"{self.config.release}: {name} has version {version}, {card.path} {card.version}")
+
+    def check_folder(self) -> None:
+        """Raises CardError where unpacking the release would replace a run of one's own."""
+        if self.release and self.paths.all_scores.is_dir() and not self.paths.release_manifest.is_file():
+            raise CardError(f"release={self.config.release}: {self.paths.root} holds a run; give another results=DIR")
 
     def _check_cards(self) -> None:
         """Raises CardError for a card that refers to another card that does not exist, or cannot be used so."""
@@ -90,9 +105,17 @@ class Workspace:
         return [d for d in cards if (d.name in wanted if wanted is not None else self.config.scale in d.scales)]
 
     def methods(self) -> list[MethodCard]:
-        """Methods of this run, likewise. A variant that the scale does not train is left out."""
+        """Methods of this run, likewise; beside those of a release, cards with a file of scores.
+
+        A variant that the scale does not train is left out.
+        """
         cards, wanted = self.all_methods.values(), self.config.methods
-        named = [m for m in cards if wanted is not None and {m.name, m.repeat_of} & set(wanted)]
+        named = [
+            m
+            for m in cards
+            if wanted is not None
+            and ({m.name, m.repeat_of} & set(wanted) or (self.release and isinstance(m.scores, str)))
+        ]
         chosen = named if wanted is not None else [m for m in cards if self.config.scale in m.scales]
         return [m for m in chosen if self.variant_of(m) is None or self.variant_of(m) in self.config.variants]
 

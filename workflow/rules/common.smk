@@ -21,6 +21,7 @@ from qualiclip.io import digest
 
 try:
     workspace = Workspace(load_config(config))
+    workspace.check_folder()
     TABLE_MODULES = {name: table_kinds.module(card) for name, card in workspace.all_tables.items()}
     FIGURE_MODULES = {name: figure_kinds.module(card) for name, card in workspace.all_figures.items()}
 except CardError as e:
@@ -58,6 +59,15 @@ onstart:
 def one_of(names):
     """Wildcard constraint: any of the names; without names it matches nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def methods_where(condition):
+    """Wildcard constraint: names of the method cards for which the condition holds."""
+    return one_of(m.name for m in workspace.all_methods.values() if condition(m))
+
+
+SEES_IMAGES = methods_where(lambda m: m.sees_images)
+LABELS_ONLY = one_of(workspace.config.labels_only)
 
 
 def method_of(wildcards):

@@ -1,19 +1,12 @@
 # Scores: the only expensive result, one file per method and dataset.
 
 
-def methods_where(condition):
-    """Wildcard constraint: names of the method cards for which the condition holds."""
-    return one_of(m.name for m in workspace.all_methods.values() if condition(m))
-
-
 def is_encoder(card):
     """Whether other methods are trained on its features."""
     return any(m.features_of == card.name for m in workspace.all_methods.values())
 
 
 SCORED_HERE = methods_where(lambda m: m.scores_alone)
-SEES_IMAGES = methods_where(lambda m: m.sees_images)
-LABELS_ONLY = one_of(workspace.config.labels_only)
 WITH_IMAGES = one_of(d for d in workspace.all_datasets if d not in workspace.config.labels_only)
 
 # Two constraints on {method} look ahead to the {dataset} that follows it in a path, since they concern pairs.
@@ -128,41 +121,6 @@ rule merge_shards:
     shell:
         "{PYTHON} -m qualiclip.bench.score.shards {params.method:q} {params.dataset:q} --index {input.index:q}"
         " --shards {input.shards:q} --mirrored {params.mirrored:q} --out {output.scores:q} 2>&1 | tee {log:q}"
-
-
-def own_scores(wildcards):
-    """The CSV beside the card, where it is there."""
-    card = method_of(wildcards)
-    file = card.sibling(card.scores.format(dataset=wildcards.dataset)) if isinstance(card.scores, str) else None
-    return [file] if file and file.is_file() else []
-
-
-rule score_precomputed:
-    """Bring precomputed per-image scores into a score file."""
-    input:
-        own_scores,
-        index=paths.index("{dataset}"),
-        code=sources("qualiclip.bench.score.precomputed"),
-    output:
-        scores=paths.scores("{method}", "{dataset}"),
-        provenance=sidecar(paths.scores("{method}", "{dataset}")),
-    log:
-        paths.log("score_precomputed/{method}/{dataset}"),
-    wildcard_constraints:
-        method=methods_where(lambda m: bool(m.scores)),
-    localrule: True
-    resources:
-        mirror=MIRROR_ARG,
-        network=1,
-        mem_mb=500,
-    params:
-        method=method_card,
-        dataset=dataset_card,
-        mirrored=mirrored_files,
-        digest=score_digest,
-    shell:
-        "{PYTHON} -m qualiclip.bench.score.precomputed {params.method:q} {params.dataset:q} --index {input.index:q}"
-        " {resources.mirror} --mirrored {params.mirrored:q} --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 # Of some sets only the labels are here. All methods that would have to see their images are refused in one job, which

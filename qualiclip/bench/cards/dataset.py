@@ -199,6 +199,7 @@ class DatasetCard(Card):
     """A dataset: its release, labels, images and splits."""
 
     short: str | None = Field(None, description="name where room is scarce: in LaTeX and in figures; null: the title")
+    version: int = Field(1, ge=1, description="raised when images, labels or splits change; printed with the protocol")
     family: DatasetFamily = Field(description="tables select datasets by it")
     scales: list[str] = Field(["mini", "scratch", "paper"], description="scales that use it by default")
     files: list[Download] = Field([], description="source: its release")
@@ -213,6 +214,9 @@ class DatasetCard(Card):
     )
     citation: str = Field(description="printed in the table of datasets")
     license: str = Field(description="terms of use")
+    labels_travel: bool = Field(
+        False, description="true where its licence lets the labels be passed on: a release of scores then holds them"
+    )
     noncommercial: bool | None = Field(
         None, description="true where the licence forbids commercial use, null where it is not known; for the plan"
     )

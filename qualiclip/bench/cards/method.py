@@ -79,6 +79,9 @@ class MethodCard(Card):
     scores: str | PrecomputedScores | None = Field(
         None, description="source: a CSV beside the card (image, score), {dataset} in its name; or published scores"
     )
+    dataset_versions: dict[str, int] = Field(
+        {}, description="scores: dataset card -> the version of it that the scores were computed for; checked"
+    )
     rule: bool = Field(False, description="source: the Snakemake rule in <name>.smk beside the card writes the scores")
     repeat_of: str | None = Field(
         None, description="a method whose training it repeats with another seed; an ablation prints both in one row"
@@ -98,6 +101,8 @@ class MethodCard(Card):
             raise ValueError("give exactly one source: pyiqa, module, variant, scores, rule or not_run")
         if (self.arguments or self.fit or self.reads_labels or self.features_of) and not self.module:
             raise ValueError("arguments, fit, reads_labels and features_of belong to a module")
+        if self.dataset_versions and not self.scores:
+            raise ValueError("dataset_versions belongs to scores")
         if self.features_of and (self.fit or self.reads_labels or not self.higher_better):
             raise ValueError("with features_of, higher is better, and there is no fit and no reads_labels")
         if unknown := set(self.trained_on_list) - set(self.trained_on):

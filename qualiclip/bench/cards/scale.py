@@ -10,7 +10,11 @@ import yaml
 from pydantic import Field
 
 from qualiclip.bench.cards.base import SCALES, CardError, Strict, parse, read_yaml
+from qualiclip.bench.cards.release import read_release
 from qualiclip.config import TrainConfig
+
+NOT_IN_OUTPUTS = {"data", "results", "release", "mirror", "device", "shard", "gpus_per_training", "trust"}
+NOT_IN_OUTPUTS |= {"allow_missing", "labels_only"}  # of these, what is finished tells
 
 
 class ScaleConfig(Strict):
@@ -24,7 +28,9 @@ class ScaleConfig(Strict):
         "photo_count": "figure_photos",
     }
 
-    scale: str = Field("mini", description="the name of a file in workflow/config")
+    scale: str = Field(
+        "mini", pattern="^[A-Za-z0-9][A-Za-z0-9_.+-]*$", description="the name of a file in workflow/config"
+    )
     banner: str | None = Field(None, description="printed on every table, figure and page of this scale")
     datasets: list[str] | None = Field(None, description="null: every card that names the scale")
     methods: list[str] | None = Field(None, description="null: every card that names the scale")
@@ -44,6 +50,9 @@ class ScaleConfig(Strict):
     ablation_seeds: int = Field(1, ge=1, description="trainings of each row of an ablation, which differ in the seed")
     data: Path = Field(Path("datasets/raw"), description="folder of the raw datasets")
     results: Path = Field(Path("results"), description="folder of the results")
+    release: Path | None = Field(
+        None, description="a release of scores: tables, figures and the page are made from it, without images"
+    )
     mirror: Path | None = Field(None, description="folder of local files used in place of the network")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where models run; auto: a GPU if there is one")
     allow_missing: bool = Field(False, description="index a set although some of its images are missing")
@@ -52,6 +61,11 @@ class ScaleConfig(Strict):
     trust: list[str] = Field([], description="methods whose weights may run code of their authors (docs/security.md)")
     allow_errors: bool = Field(False, description="correlate without the images that a method failed on")
 
+    @property
+    def of_outputs(self) -> dict[str, Any]:
+        """All that changes outputs, as JSON holds it: not where files lie, nor what a job may use."""
+        return self.model_dump(mode="json", exclude=NOT_IN_OUTPUTS)
+
     def variant(self, name: str) -> TrainConfig:
         """The training config of one variant."""
         return TrainConfig(**{**self.train, **self.variants[name]})
@@ -59,7 +73,11 @@ class ScaleConfig(Strict):
 
 def read_config(path: Path, overrides: dict[str, Any] | None = None) -> ScaleConfig:
     """Read a scale's config, with overrides on top; `variants` may be a list of some of its own. Raises CardError."""
-    content, overrides = read_yaml(path), dict(overrides or {})
+    return _config(path, read_yaml(path), dict(overrides or {}))
+
+
+def _config(path: Path, content: dict[str, Any], overrides: dict[str, Any]) -> ScaleConfig:
+    """The config of the file `path`, or of a release, with overrides on top. Raises CardError."""
     if isinstance(overrides.get("variants"), list):
         overrides["variants"] = _selected(content.get("variants", {}), overrides["variants"])
     # what is wrong with the overrides is not blamed on the file
@@ -93,7 +111,16 @@ def _selected(variants: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def load_config(overrides: dict[str, Any]) -> ScaleConfig:
-    """The config of the scale that `overrides` names (default: mini), with them on top. Raises CardError."""
+    """The config of the scale that `overrides` names (default: mini), or of a release, with them on top.
+
+    Raises CardError.
+    """
+    if archive := overrides.get("release"):
+        content = read_release(Path(archive)).config
+        if overrides.get("scale", content["scale"]) != content["scale"]:
+            raise CardError(f"{archive}: a release of scale {content['scale']}; leave scale={overrides['scale']} out")
+        of_outputs = {k: v for k, v in content.items() if k not in NOT_IN_OUTPUTS}  # no place of this machine
+        return _config(Path(archive), of_outputs, dict(overrides))
     path = SCALES / f"{overrides.get('scale', 'mini')}.yaml"
     if not SCALES.is_dir():
         raise CardError(f"there is no folder {SCALES} in {Path.cwd()}; run the command in the folder of the repository")

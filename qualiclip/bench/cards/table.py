@@ -31,6 +31,7 @@ class TableCard(Card):
 
     renamed: ClassVar = {"pairs": "training_sets", "empty": "empty_note"}
 
+    version: int = Field(1, ge=1, description="raised when its numbers mean something else; printed with the protocol")
     scales: list[str] = Field(["mini", "scratch", "paper"], description="scales that make it")
     order: int = Field(50, description="its place in the report: the smallest number first")
     kind: str = Field("correlations", description="a module of qualiclip/bench/tables, see tables/kinds.py")

@@ -25,8 +25,10 @@ from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.formats import (
     METRICS,
+    NO_LABELS,
     WHOLE,
     check_scores,
+    has_labels,
     oriented,
     read_index,
     read_scores,
@@ -128,7 +130,7 @@ def metrics_of(
         return refused_metrics(reason)
     images = read_index(index)
     table = read_scores(scores, images)
-    if reason := refusal(table):
+    if reason := refusal(table) or ("" if has_labels(images) else NO_LABELS):
         return refused_metrics(reason)
     check_scores(table, images, scores, allow_errors)
     rows = list(correlations(table, images, method, dataset, resamples))

@@ -15,7 +15,7 @@ from qualiclip.bench.absence import NOT_HERE, NOT_RUN
 from qualiclip.bench.captions import label_name, labels_note
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
-from qualiclip.bench.formats import WHOLE, oriented, read_index, read_scores, sign
+from qualiclip.bench.formats import WHOLE, has_labels, oriented, read_index, read_scores, sign
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.metrics import gmad
 from qualiclip.bench.metrics.limits import clusters_of
@@ -26,6 +26,7 @@ from qualiclip.bench.workspace import Workspace
 from qualiclip.images import UnreadableImage, open_rgb
 
 THUMB, LARGE, FIGURE = 112, 640, 1600  # px of the longer side
+NO_RANK = ("", "")
 MOST_DOTS = 150  # images of a set in the scatter plot
 
 
@@ -69,7 +70,7 @@ def leaderboard(
         values = [cells[d.name]["value"] for d in here if (name, d.name) in by_pair and by_pair[name, d.name].competes]
         mean = float(np.mean(values)) if len(values) == len(here) > 0 else np.nan
         row = {"name": name, "title": m.title, "family": m.family, "cells": list(cells.values()), "mean": mean}
-        board.append(row | {"text": number_text(mean), "rank": ("", "")})
+        board.append(row | {"text": number_text(mean), "rank": NO_RANK})
     # the ranks that the data allow
     ranked = [row for row in board if np.isfinite(row["mean"])]
     for row, ends in zip(ranked, _ranks([row["name"] for row in ranked], by_pair, here, workspace), strict=True):
@@ -81,11 +82,13 @@ def leaderboard(
 
 def _ranks(
     names: list[str], results: dict[tuple[str, str], Result], datasets: list[DatasetCard], workspace: Workspace
-) -> list[tuple[int, int]]:
-    """Best and worst rank of each method over all datasets, by SRCC."""
+) -> list[tuple[Any, Any]]:
+    """Best and worst rank of each method over all datasets, by SRCC; unknown where labels are not here."""
     comparisons = []
     for d in datasets if names else []:
         index = read_index(workspace.paths.index(d.name))
+        if not has_labels(index):
+            return [NO_RANK] * len(names)
         scores = np.stack([results[name, d.name].scores([WHOLE])[0] for name in names])
         comparisons.append(compare(scores, oriented(index["mos"], d.labels), True, clusters_of(index)))
     return rank_ranges(comparisons) if comparisons else []
@@ -108,6 +111,8 @@ def scatter(workspace: Workspace, results: list[Result]) -> list[dict[str, Any]]
     datasets = []
     for d in {r.dataset.name: r.dataset for r in results if not r.not_here}.values():
         index = read_index(workspace.paths.index(d.name))
+        if not has_labels(index):
+            continue
         order = index["mos"].argsort(kind="stable").to_numpy()
         rows = order[np.unique(np.linspace(0, len(order) - 1, min(MOST_DOTS, len(order))).round().astype(int))]
         names = index["image"].iloc[rows].tolist()
@@ -176,15 +181,15 @@ def _side(row: pd.Series, side: str, methods: list[MethodCard], d: DatasetCard, 
 
 
 def gmad_ranking(workspace: Workspace, results: list[Result]) -> Table | None:
-    """The global gMAD ranking of all methods scored on the gMAD set; None for fewer than three."""
+    """The global gMAD ranking of all methods scored on the gMAD set; None for fewer than three, or without labels."""
     d = workspace.gmad_set
     here = [r for r in results if r.dataset == d and not r.refused]
-    scores = {r.method.name: r.scores([WHOLE])[0] for r in here}
-    if len(scores) < 3:
+    if len(here) < 3 or not has_labels(index := read_index(workspace.paths.index(d.name))):
         return None
     # images that all methods have scored
+    scores = {r.method.name: r.scores([WHOLE])[0] for r in here}
     scored = np.logical_and.reduce([np.isfinite(s) for s in scores.values()])
-    labels = oriented(read_index(workspace.paths.index(d.name))["mos"], d.labels)[scored]
+    labels = oriented(index["mos"], d.labels)[scored]
     pairs = gmad.competition({n: s[scored] for n, s in scores.items()}, workspace.config.gmad_levels)
     ranking = gmad.ranking(pairs, labels)
     titles = {r.method.name: r.method.title for r in here}

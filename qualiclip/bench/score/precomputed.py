@@ -112,6 +112,16 @@ def matched(index: pd.DataFrame, scores: pd.DataFrame, source: str) -> pd.DataFr
     return pd.DataFrame({"image": index["image"], "score": score, "error": np.where(np.isnan(score), why, "")})
 
 
+def check_version(card: MethodCard, dataset: DatasetCard) -> None:
+    """Raises PrecomputedError for scores that were computed for another version of the dataset."""
+    stated = card.dataset_versions.get(dataset.name, dataset.version)
+    if stated != dataset.version:
+        raise PrecomputedError(
+            f"{card.path}: dataset_versions: its scores are of {dataset.name} version {stated}, "
+            f"{dataset.path} is version {dataset.version}"
+        )
+
+
 def build(card: MethodCard, dataset: str, index: pd.DataFrame, mirror: Path | None, file: Path | None) -> pd.DataFrame:
     """The score file of a card with `scores:`, or of a CSV `file`. Raises PrecomputedError or NotRun."""
     if file is None and not card.scores:
@@ -137,6 +147,7 @@ def main() -> None:
     index = read_index(args.index)
     card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
     try:
+        check_version(card, dataset)
         scores = build(card, dataset.name, index, args.mirror, args.file)
     except NotRun as e:
         scores = refused_scores(index, str(e))

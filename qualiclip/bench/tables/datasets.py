@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from qualiclip.bench.absence import NOT_HERE, NotHere
@@ -12,11 +13,11 @@ from qualiclip.bench.cards.base import DatasetFamily
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.data.splits import N_SPLITS
-from qualiclip.bench.formats import read_index, split_columns
+from qualiclip.bench.formats import has_labels, read_index, split_columns
 from qualiclip.bench.tables.table import Table
 from qualiclip.bench.workspace import Workspace
 
-COLUMNS = ("Dataset", "Family", "Images", "Missing", "Pixels", "Labels", "Label range", "Better", "Splits")
+COLUMNS = ("Dataset", "Version", "Family", "Images", "Missing", "Pixels", "Labels", "Label range", "Better", "Splits")
 SPLITS = {"seeded": "seeded", "files": "published", "column": "official"}  # `use` of a card -> in words
 
 
@@ -43,7 +44,7 @@ def _splits(d: DatasetCard, index: pd.DataFrame) -> str:
 
 def _range(d: DatasetCard, index: pd.DataFrame) -> str:
     """The range of the labels that the card states, or else that of the labels."""
-    found = (index["mos"].min(), index["mos"].max())
+    found = (index["mos"].min(), index["mos"].max()) if has_labels(index) else (np.nan, np.nan)
     return " to ".join(f"{b if a is None else a:.3g}" for a, b in zip(d.labels.range, found, strict=True))
 
 
@@ -56,13 +57,20 @@ def build(card: TableCard, workspace: Workspace) -> Table:
             index = read_index(workspace.paths.index(d.name))
         except NotHere as e:
             incomplete.append(str(e))
-            row = {"Dataset": d.title, "Family": d.family, "Images": NOT_HERE, "Source": d.citation}
+            row = {
+                "Dataset": d.title,
+                "Version": d.version,
+                "Family": d.family,
+                "Images": NOT_HERE,
+                "Source": d.citation,
+            }
             rows.append(dict.fromkeys(COLUMNS, "") | row)
             continue
         incomplete += missing_note(d, index)
         rows.append(
             {
                 "Dataset": d.title,
+                "Version": d.version,
                 "Family": d.family,
                 "Images": len(index),
                 "Missing": missing_images(d, index),

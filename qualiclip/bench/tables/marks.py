@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from qualiclip.bench.cards.dataset import DatasetCard
-from qualiclip.bench.formats import OFFICIAL, WHOLE, oriented, split_columns, test_parts
+from qualiclip.bench.formats import NO_LABELS, OFFICIAL, WHOLE, has_labels, oriented, split_columns, test_parts
 from qualiclip.bench.metrics.limits import clusters_of
 from qualiclip.bench.metrics.significance import ALPHA, compare, holm, resampled
 from qualiclip.bench.tables.results import Result, statistic_of
@@ -96,6 +96,8 @@ class Column:
         values = {n: v for n, r in self.results.items() if r.competes and np.isfinite(v := self.value(n))}
         if self.metric not in TESTED or len(values) < 2:
             return {}, ""
+        if not has_labels(self.index):
+            return {}, NO_LABELS
         # the best, and all that are not significantly worse
         best = max(values, key=values.__getitem__)
         p = {n: self._worse(best, n) for n in values if n != best}

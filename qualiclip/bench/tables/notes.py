@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from qualiclip.bench.captions import missing_note
+from qualiclip.bench.cards.release import PROTOCOL as PROTOCOL_VERSION
 from qualiclip.bench.cards.table import TableCard
 from qualiclip.bench.tables.marks import TIED, Column
 from qualiclip.bench.tables.overlap import overlap
@@ -16,7 +17,8 @@ from qualiclip.bench.tables.tidy import METRICS
 LEAKED, RAW = "†", "‡"
 UNFITTED = f"{RAW} no rising curve beats a constant, on one part or seed at least: raw PLCC, and RMSE of the constant."
 PROTOCOL = (  # what holds for every table of correlations, said once per document
-    "Correlations are oriented: 1 is perfect agreement with the labels. PLCC: after a rising four-parameter logistic. "
+    f"Protocol {PROTOCOL_VERSION}. Correlations are oriented: 1 is perfect agreement with the labels. PLCC: after a "
+    "rising four-parameter logistic. "
     "SRCC in group: the mean over groups of images of one model, reference or scene. Bold: the best and all not "
     "significantly worse, tested on the whole set, or over the test parts for a method trained per split "
     "(Holm-corrected, 5%); underlined: the next. Images of one reference or prompt, a group, count as one observation. "
@@ -135,6 +137,16 @@ def _statistic(card: TableCard, sets: dict[str, Column]) -> list[str]:
     return [f"Values: {STATISTICS[statistic]}. Images behind a value, n: {sizes}."]
 
 
+def _versions(card: TableCard, sets: dict[str, Column]) -> list[str]:
+    """Which versions of the table and of its sets these numbers are of."""
+    return [
+        ", ".join(
+            [f"Versions: this table {card.version}", *(f"{c.dataset.title} {c.dataset.version}" for c in sets.values())]
+        )
+        + "."
+    ]
+
+
 def table_notes(card: TableCard, results: list[Result], columns: list[Column]) -> list[str]:
     """All notes. results: of the sets that are here; columns: all of those sets."""
     if not results:
@@ -152,4 +164,5 @@ def table_notes(card: TableCard, results: list[Result], columns: list[Column]) -
         *_unfitted(card, results, sets),
         *_unmarked(columns),
         *_statistic(card, sets),
+        *_versions(card, sets),
     ]
