@@ -112,8 +112,8 @@ def _group(names: pd.Series, card: DatasetCard, key: str) -> pd.Series:
 def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     """The labels under raw = raw/<dataset>/, in the order of the release.
 
-    Columns: image (the name in the label file), mos [, std, ref, group, type], and `official`, the column of the official
-    split where the card names one. Raises DatasetError for a missing file, column or number.
+    Columns: image (the name in the label file), mos [, std, ref, group, type], and `official`, the column of the
+    official split where the card names one. Raises DatasetError for a missing file, column or number.
     """
     # the columns that the card names
     labels, splits = card.labels, card.splits
