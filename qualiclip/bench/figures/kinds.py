@@ -13,6 +13,7 @@ from typing import Any
 
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.figure import FigureCard
+from qualiclip.bench.tables.kinds import typed_files
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TrainConfig
 from qualiclip.io import digest
@@ -74,6 +75,7 @@ def main_variant(workspace: Workspace) -> TrainConfig:
 
 KINDS: dict[str, Kind] = {
     "summary": Kind(_compared, settings=_shown),
+    "types": Kind(lambda c, w: typed_files(w), settings=_shown),
     "reported": Kind(lambda c, w: [w.paths.results], settings=_shown),
     "score_vs_intensity": Kind(lambda c, w: [w.paths.intensity(m.name) for m in w.figure_methods(c)], methods=1),
     "gmad": Kind(_gmad, methods=2, settings=lambda w: [w.gmad_set.labels, w.config.gmad_levels]),

@@ -30,7 +30,7 @@ def _best(ranked: Standing) -> str:
     order = sorted(range(len(chosen)), key=lambda i: (-sets[i], -ranked.srcc[chosen[i]].mean()))
     leader, others = order[0], [i for i in order[1:] if sets[i]]
     names = [f"{ranked.methods[chosen[i]].title} on {sets[i]}" for i in others[:MOST]]
-    more = [f"{len(others) - MOST} more on fewer or as many"] * (len(others) > MOST)
+    more = [f"{len(others) - MOST} more"] * (len(others) > MOST)
     where = _enumerated([d.title for d, led in zip(ranked.datasets, first[leader], strict=True) if led])
     rest = f" The same holds of {_enumerated([*names, *more])}." if others else " No other method is on any set."
     return (

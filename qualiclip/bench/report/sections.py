@@ -73,9 +73,8 @@ def leaderboard(
         board.append(row | {"text": number_text(mean), "rank": ("", "")})
     # the ranks that the data allow
     places = rank_ranges(ranked.comparisons) if ranked.methods else []
-    ends = dict(zip([m.name for m in ranked.methods], places, strict=True))
-    for row in board:
-        row["rank"] = ends[row["name"]] if row["name"] in ends else ("", "")
+    for m, ends in zip(ranked.methods, places, strict=True):
+        next(row for row in board if row["name"] == m.name)["rank"] = ends
     return datasets, sorted(
         board, key=lambda r: (r["family"] == "control", -r["mean"] if np.isfinite(r["mean"]) else 2)
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from qualiclip.bench.figures import summary
 from qualiclip.bench.formats import write_csv
 from qualiclip.bench.report.minute import sentences
+from qualiclip.bench.tables import types as types_table
+from qualiclip.bench.tables.by_type import by_type
 from qualiclip.bench.tables.standing import compared_results, standing
 from qualiclip.bench.tables.tidy import COLUMNS
+from tests.support.cards import table_card
 from tests.support.several_sets import several_sets
 from tests.unit.figures.test_figures import drawn, words
 
@@ -96,3 +100,30 @@ def test_published_values_stand_beside_ours(workspace):
     write_csv(table.head(0), workspace.paths.results)
     drawing = drawn("reported", workspace)
     assert "No SRCC is published" in drawing.data["not_drawn"][0]
+
+
+def test_srcc_within_types(tmp_path):
+    """Each value is that of scipy over the images of one type; types stand in the order of their groups."""
+    noise = {"good": 0.05, "random": 9.0, "gone": "no weights"}
+    workspace = several_sets(tmp_path, noise, 1, types=["odd", "jpeg", "lens_blur"], random={"family": "control"})
+    file = workspace.paths.degradations("set0").with_suffix(".csv")
+    measured = [("lens_blur", "blur"), ("jpeg", "compression")]
+    write_csv(pd.DataFrame(measured, columns=["type", "group"]), file)
+    data = by_type(workspace)
+    assert data["type"].tolist() == ["lens_blur", "jpeg", "odd"] * 2 and data["n"].tolist() == [20] * 6
+    assert data["group"].tolist()[:3] == ["blur", "compression", "other"] and "gone" not in set(data["method"])
+    index, scores = (pd.read_csv(p) for p in (workspace.paths.index("set0"), workspace.paths.scores("good", "set0")))
+    of = index["type"] == "jpeg"
+    ours = data.set_index(["method", "type"]).loc[("good", "jpeg")]
+    assert ours["srcc"] == pytest.approx(spearmanr(scores["score"][of], index["mos"][of]).statistic)
+    assert ours["low"] < ours["srcc"] < ours["high"]
+    # the heat map and the table
+    drawing = drawn("types", workspace)
+    assert len(drawing.data) == 6 and drawing.figure.axes[0].get_yticklabels()[0].get_text() == "lens blur"
+    table = types_table.build(table_card(kind="types", rows=None, columns=None), workspace)
+    assert table.values["Method"].tolist() == ["GOOD", "RANDOM"], "controls come last"
+    assert table.values["Set 0 not above 0"].tolist()[0] == "0 of 3" and len(table.results) == 6
+    write_csv(index.drop(columns="type"), workspace.paths.index("set0"))
+    plain = workspace.all_datasets["set0"].labels.model_copy(update={"type": None})
+    workspace.all_datasets = {"set0": workspace.all_datasets["set0"].model_copy(update={"labels": plain})}
+    assert "No set of this run states the type" in drawn("types", workspace).data["not_drawn"][0]
