@@ -139,7 +139,9 @@ def ladder(target: Path, photos: Path, seed: int) -> None:
             for level, image in enumerate(images, start=1):
                 file = f"{name}_{type_name}_{level}.png"
                 to_image(image).save(target / file)
-                rows.append({"image": file, "mos": level, "ref": name, "group": f"{name}/{type_name}"})
+                rows.append(
+                    {"image": file, "mos": level, "ref": name, "group": f"{name}/{type_name}", "type": type_name}
+                )
     _write_labels(target, rows)
 
 

@@ -32,7 +32,7 @@ class Paths:
         return self.raw / dataset / "manifest.json"
 
     def index(self, dataset: str) -> Path:
-        """One row per image: image, width, height [, digest, mos, std, ref, group, splits]."""
+        """One row per image: image, width, height [, digest, mos, std, ref, group, type, splits]."""
         return self.root / "index" / f"{dataset}.csv"
 
     # Training.

@@ -202,6 +202,10 @@ class Workspace:
         pairs = {(m.name, d.name): (m, d) for t in self.tables() for m, d in self.table_pairs(t)}
         return [pairs[key] for key in sorted(pairs)]
 
+    def on_whole_sets(self) -> list[Pair]:
+        """Methods and sets that are compared as a whole: no variants, and no model per split."""
+        return [(m, d) for m, d in self.scored() if m.family != "ablation" and not m.features_of]
+
     def short_names(self) -> dict[str, str]:
         """Title of a method or dataset -> its name where room is scarce, for those that have one."""
         methods = {m.title: m.short for m in self.all_methods.values() if m.short}

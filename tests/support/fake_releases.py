@@ -186,7 +186,10 @@ def kadid10k(archive: str) -> Release:
     names = [f"I0{r}_0{t}_01.png" for r, t in REFERENCES]
     labels = csv("dist_img,ref_img,dmos,var", *(f"{n},{n[:3]}.png,{1 + i / 4},0.5" for i, n in enumerate(names)))
     members = pictures("kadid10k/images", [*names, "I01.png"]) | {"kadid10k/dmos.csv": labels}
-    return Release({archive: members, **split_files(alone=2)}, {"I03_01_01.png": {"mos": 1.5, "ref": "I03.png"}})
+    return Release(
+        {archive: members, **split_files(alone=2)},
+        {"I03_01_01.png": {"mos": 1.5, "ref": "I03.png", "type": "gaussian_blur"}},
+    )
 
 
 def tid2013(archive: str) -> Release:
@@ -195,7 +198,9 @@ def tid2013(archive: str) -> Release:
     members |= pictures("tid2013/reference_images", ["I01.BMP"])
     lines = [f"{5 + i / 4:.5f} {n if i % 2 else n.replace('I', 'i')}" for i, n in enumerate(names)]
     members["tid2013/mos_with_names.txt"] = csv(*lines).replace(b"\n", b"\r\n")
-    return Release({archive: members, **split_files(alone=2)}, {"I03_01_1.BMP": {"mos": 5.5, "ref": "I03"}})
+    return Release(
+        {archive: members, **split_files(alone=2)}, {"I03_01_1.BMP": {"mos": 5.5, "ref": "I03", "type": "white_noise"}}
+    )
 
 
 def csiq(archive: str) -> Release:

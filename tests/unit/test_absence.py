@@ -21,6 +21,7 @@ from qualiclip.bench.metrics.correlate import metrics_of
 from qualiclip.bench.report import sections
 from qualiclip.bench.tables.render import render
 from qualiclip.bench.tables.results import read_results
+from qualiclip.bench.tables.standing import standing
 from tests.support.cards import baseline, dataset_card, figure_card, method_card, table_card
 from tests.support.results import noisy, with_results
 
@@ -132,7 +133,7 @@ def test_the_table_of_datasets_has_its_row(workspace):
 def test_the_leaderboard_has_a_column_and_means_of_what_is_here(workspace):
     results = read_results(workspace.paths, workspace.scored())
     table = render(workspace.all_tables["t"], workspace).results
-    datasets, rows = sections.leaderboard(table, results, results, workspace)
+    datasets, rows = sections.leaderboard(table, results, results, standing(results, workspace))
     assert [d.name for d in datasets] == ["gone", "myset"] and [r["title"] for r in rows] == ["A", "B"]
     assert [r["cells"][0]["text"] for r in rows] == ["not here"] * 2 and rows[0]["cells"][0]["refused"] == GONE
     assert rows[0]["mean"] == rows[0]["cells"][1]["value"]

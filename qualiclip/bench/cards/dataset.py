@@ -97,6 +97,9 @@ class Labels(Strict):
     ref: str | None = Field(None, description="column of the reference image")
     ref_pattern: str | None = Field(None, description="in place of ref: its first group in the image name")
     group: str | None = Field(None, description="column of what several images share (a prompt, a ladder)")
+    type: str | None = Field(None, description="column of the type of degradation, for sets of one type per image")
+    type_pattern: str | None = Field(None, description="in place of type: its first group in the image name")
+    types: dict[str, str] = Field({}, description="value of the type -> its name; every value must have one")
     duplicates: Literal["refuse", "drop"] = Field(
         "refuse", description="images with two labels: an error, or left out of the set"
     )
@@ -107,10 +110,13 @@ class Labels(Strict):
     )
 
     @model_validator(mode="after")
-    def _one_ref(self) -> Labels:
-        if self.ref and self.ref_pattern:
-            raise ValueError("give ref or ref_pattern, not both")
-        for key in ("image_pattern", "ref_pattern"):
+    def _one_each(self) -> Labels:
+        for key in ("ref", "type"):
+            if getattr(self, key) and getattr(self, f"{key}_pattern"):
+                raise ValueError(f"give {key} or {key}_pattern, not both")
+        if self.types and not (self.type or self.type_pattern):
+            raise ValueError("types belong to type or type_pattern")
+        for key in ("image_pattern", "ref_pattern", "type_pattern"):
             if getattr(self, key) and re.compile(getattr(self, key)).groups != 1:
                 raise ValueError(f"{key} needs exactly one group")
         return self
@@ -239,6 +245,11 @@ class DatasetCard(Card):
     def has_references(self) -> bool:
         """Whether its images are versions of reference images."""
         return self.labels is not None and bool(self.labels.ref or self.labels.ref_pattern)
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the type of degradation of its images is known."""
+        return self.labels is not None and bool(self.labels.type or self.labels.type_pattern)
 
     @property
     def split_reach(self) -> float:

@@ -3,8 +3,8 @@
 `python -m qualiclip.bench.data.index datasets/agiqa3k.yaml --raw datasets/raw --out index.csv`
 Columns: image (path under raw/<dataset>/), width, height; for a folder of one's own also digest (the first 16 digits of
 the SHA-256 of the file, so that what depends on it is made again after a change); for a set with labels also mos
-[, std, ref, group], split_00 .. split_09 or split_official, and trained_<name> for each training list of the card. Of a
-set that is not here, the reason stands in place of the index.
+[, std, ref, group, type], split_00 .. split_09 or split_official, and trained_<name> for each training list of the
+card. Of a set that is not here, the reason stands in place of the index.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads label files as their authors released them, into one table: image, mos [, std, ref, group, official]."""
+"""Reads label files as their authors released them, into one table: image, mos [, std, ref, group, type, official]."""
 
 from __future__ import annotations
 
@@ -112,14 +112,14 @@ def _group(names: pd.Series, card: DatasetCard, key: str) -> pd.Series:
 def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     """The labels under raw = raw/<dataset>/, in the order of the release.
 
-    Columns: image (the name in the label file), mos [, std, ref, group], and `official`, the column of the official
-    split where the card names one. Raises DatasetError for a missing file, column or number.
+    Columns: image (the name in the label file), mos [, std, ref, group, type], and `official`, the column of the
+    official split where the card names one. Raises DatasetError for a missing file, column or number.
     """
     # the columns that the card names
     labels, splits = card.labels, card.splits
     released = _released(card, raw)
     table = released.dropna(how="all").iloc[labels.skip :]
-    columns = {k: getattr(labels, k) for k in ("image", "mos", "std", "ref", "group") if getattr(labels, k)}
+    columns = {k: getattr(labels, k) for k in ("image", "mos", "std", "ref", "group", "type") if getattr(labels, k)}
     if splits and splits.column:
         columns["official"] = splits.column.column
     columns |= {f"{TRAINED}{name}": t.column for name, t in card.training_lists.items() if t.column}
@@ -136,7 +136,7 @@ def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     table["image"] = table["image"].str.strip().str.replace("\\", "/").str.removeprefix("./")
     for column in [c for c in ("mos", "std") if c in table]:
         table[column] = _numbers(table, column, columns[column], card)
-    for column in [c for c in ("ref", "group") if c in table]:
+    for column in [c for c in ("ref", "group", "type") if c in table]:
         empty = table["image"][table[column].isna()].tolist()
         if empty:
             problem = f"{len(empty)} images have no value in the column {columns[column]} ({listed(empty)})"
@@ -145,11 +145,18 @@ def read_labels(card: DatasetCard, raw: Path) -> pd.DataFrame:
     # parts of the names; a reference in upper case, as a release may write the same one in two ways
     if labels.ref_pattern:
         table["ref"] = _group(table["image"], card, "ref_pattern").str.upper()
+    if labels.type_pattern:
+        table["type"] = _group(table["image"], card, "type_pattern")
     if labels.image_pattern:
         table["image"] = _group(table["image"], card, "image_pattern")
-    # references and groups
-    for column in {"ref", "group"} & set(table):
+    # references, groups and types
+    for column in {"ref", "group", "type"} & set(table):
         table[column] = table[column].astype(str).str.strip()
+    if labels.types:
+        unnamed = sorted(set(table["type"]) - set(labels.types))
+        if unnamed:
+            raise DatasetError(f"{card.name}: types has no name for {listed(unnamed)}")
+        table["type"] = table["type"].map(labels.types)
     return table
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.figure import FigureCard
+from qualiclip.bench.tables.kinds import typed_files
 from qualiclip.bench.workspace import Workspace
 from qualiclip.config import TrainConfig
 from qualiclip.io import digest
@@ -42,6 +43,13 @@ def _training(card: FigureCard, workspace: Workspace) -> list[Path]:
     return [workspace.paths.train_record(m.variant) for m in workspace.figure_methods(card)]
 
 
+def _compared(card: FigureCard, workspace: Workspace) -> list[Path]:
+    """Indexes, metrics and scores of all that is compared on whole sets."""
+    pairs, paths = workspace.on_whole_sets(), workspace.paths
+    indexes = dict.fromkeys(paths.index(d.name) for _, d in pairs)
+    return [*indexes, *(f(m.name, d.name) for m, d in pairs for f in (paths.metrics, paths.scores))]
+
+
 def _degradations(card: FigureCard, workspace: Workspace) -> list[Path]:
     """The degraded photo, and the measured change."""
     images = workspace.paths.degradations(workspace.figure_set.name)
@@ -53,12 +61,22 @@ def _explain(card: FigureCard, workspace: Workspace) -> list[Path]:
     return [workspace.paths.explain(m.name) for m in workspace.figure_methods(card)]
 
 
+def _shown(workspace: Workspace) -> list[Any]:
+    """The words of all that is compared."""
+    pairs = workspace.on_whole_sets()
+    methods = {m.name: (m.title, m.short, m.family, m.trained_on) for m, _ in pairs}
+    return [methods, {d.name: (d.title, d.short, d.labels.origin) for _, d in pairs}]
+
+
 def main_variant(workspace: Workspace) -> TrainConfig:
     """The training config of the scale's first variant."""
     return workspace.config.variant(next(iter(workspace.config.variants)))
 
 
 KINDS: dict[str, Kind] = {
+    "summary": Kind(_compared, settings=_shown),
+    "types": Kind(lambda c, w: typed_files(w), settings=_shown),
+    "reported": Kind(lambda c, w: [w.paths.results], settings=_shown),
     "score_vs_intensity": Kind(lambda c, w: [w.paths.intensity(m.name) for m in w.figure_methods(c)], methods=1),
     "gmad": Kind(_gmad, methods=2, settings=lambda w: [w.gmad_set.labels, w.config.gmad_levels]),
     "overview": Kind(lambda c, w: [], settings=lambda w: main_variant(w).model_dump()),

@@ -107,6 +107,24 @@ def holm(p: dict[K, float]) -> dict[K, float]:
     return adjusted
 
 
+def wins(z: np.ndarray, p: dict[tuple[int, int], float]) -> np.ndarray:
+    """(M, M) whether the row is significantly better than the column: Holm-corrected over all pairs, at 5%.
+
+    z: (M,) of the methods. p: of each pair, tested once; NaN counts as 1.
+    """
+    won: np.ndarray = np.zeros((len(z),) * 2, bool)
+    adjusted = holm({pair: v if np.isfinite(v) else 1.0 for pair, v in p.items()})
+    for (i, j), v in adjusted.items():
+        if v <= ALPHA:
+            won[(i, j) if z[i] > z[j] else (j, i)] = True
+    return won
+
+
+def all_pairs(c: Comparison) -> dict[tuple[int, int], float]:
+    """p of every pair of methods."""
+    return {(i, j): c.p(i, j) for i in range(len(c.z)) for j in range(i)}
+
+
 def rank_ranges(comparisons: list[Comparison]) -> list[tuple[int, int]]:
     """Best and worst rank of each of M methods that the data allow, by the mean of Fisher's z over several sets.
 
@@ -119,12 +137,10 @@ def rank_ranges(comparisons: list[Comparison]) -> list[tuple[int, int]]:
     with np.errstate(invalid="ignore", divide="ignore"):
         dof = np.square(variance) / np.sum([np.square(c.variance) / c.dof for c in comparisons], axis=0)
     m = len(z)
-    pairs = {(i, j): Comparison(z, variance, dof[i, j]).p(i, j) for i in range(m) for j in range(i)}
-    adjusted = holm({pair: p if np.isfinite(p) else 1.0 for pair, p in pairs.items()})
-    better, worse = [0] * m, [0] * m
-    for (i, j), p in adjusted.items():
-        if p <= ALPHA:
-            first, second = (i, j) if z[i] > z[j] else (j, i)
-            better[second] += 1
-            worse[first] += 1
-    return [(1 + b, m - w) for b, w in zip(better, worse, strict=True)]
+    won = wins(z, {(i, j): Comparison(z, variance, dof[i, j]).p(i, j) for i in range(m) for j in range(i)})
+    return places(won)
+
+
+def places(won: np.ndarray) -> list[tuple[int, int]]:
+    """Best and worst rank of each of M methods. won: (M, M) of `wins`."""
+    return [(1 + int(b), len(won) - int(w)) for b, w in zip(won.sum(0), won.sum(1), strict=True)]

@@ -15,9 +15,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from qualiclip.bench import job
 from qualiclip.bench.cards.scale import add_config_argument, config_of
-from qualiclip.bench.report import downloads, run_card, sections
+from qualiclip.bench.report import downloads, minute, run_card, sections
 from qualiclip.bench.tables import latex
 from qualiclip.bench.tables.results import read_results
+from qualiclip.bench.tables.standing import standing
 from qualiclip.bench.tables.tidy import read_tidy
 from qualiclip.bench.workspace import Workspace
 from qualiclip.io import read_json, write_text
@@ -38,7 +39,8 @@ def render(workspace: Workspace, tables: dict[str, dict[str, Any]]) -> str:
     # results of methods with one model of a whole set; ablations stand in their own tables
     results = [r for r in read_results(paths, workspace.scored()) if not r.method.features_of]
     compared = [r for r in results if r.method.family != "ablation"]
-    datasets, leaderboard = sections.leaderboard(read_tidy(paths.results), compared, results, workspace)
+    ranked, tidy = standing(compared, workspace), read_tidy(paths.results)
+    datasets, leaderboard = sections.leaderboard(tidy, compared, results, ranked)
     ranking = sections.gmad_ranking(workspace, compared)
     # what scoring took
     score_files = run_card.score_files(workspace)
@@ -50,6 +52,7 @@ def render(workspace: Workspace, tables: dict[str, dict[str, Any]]) -> str:
         banner=workspace.config.banner,
         datasets=datasets,
         leaderboard=leaderboard,
+        sentences=minute.sentences(ranked, tidy),
         tables=tables,
         figures=[(c, sections.inline(paths.figure(c.name))) for c in workspace.figures()],
         left_out=workspace.figures_left_out(),

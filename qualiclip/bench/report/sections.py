@@ -18,9 +18,9 @@ from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.formats import WHOLE, has_labels, oriented, read_index, read_scores, sign
 from qualiclip.bench.methods.contract import NotRun
 from qualiclip.bench.metrics import gmad
-from qualiclip.bench.metrics.limits import clusters_of
-from qualiclip.bench.metrics.significance import compare, rank_ranges
+from qualiclip.bench.metrics.significance import rank_ranges
 from qualiclip.bench.tables.results import Result
+from qualiclip.bench.tables.standing import Standing
 from qualiclip.bench.tables.table import Table, number_text
 from qualiclip.bench.workspace import Workspace
 from qualiclip.images import UnreadableImage, open_rgb
@@ -52,12 +52,13 @@ def jpeg(path: Path, side: int) -> str:
 
 
 def leaderboard(
-    table: pd.DataFrame, compared: list[Result], results: list[Result], workspace: Workspace
+    table: pd.DataFrame, compared: list[Result], results: list[Result], ranked: Standing
 ) -> tuple[list[DatasetCard], list[dict[str, Any]]]:
     """Datasets by columns; one row per method: whole-set SRCC with limits on each set, mean and rank over those here.
 
     table: the tidy results of the run. compared: results of the methods that have a row. results: those whose sets
-    have a column. A method has a mean and a rank if it competes on every set; the others follow below, controls last.
+    have a column. ranked: of `compared`. A method has a mean and a rank if it competes on every set; the others follow
+    below, controls last.
     """
     rows = table[(table["metric"] == "srcc") & (table["statistic"] == "whole")]
     rows = rows.drop_duplicates(["method", "dataset"]).set_index(["method", "dataset"])
@@ -72,26 +73,12 @@ def leaderboard(
         row = {"name": name, "title": m.title, "family": m.family, "cells": list(cells.values()), "mean": mean}
         board.append(row | {"text": number_text(mean), "rank": NO_RANK})
     # the ranks that the data allow
-    ranked = [row for row in board if np.isfinite(row["mean"])]
-    for row, ends in zip(ranked, _ranks([row["name"] for row in ranked], by_pair, here, workspace), strict=True):
-        row["rank"] = ends
+    places = rank_ranges(ranked.comparisons) if ranked.methods else []
+    for m, ends in zip(ranked.methods, places, strict=True):
+        next(row for row in board if row["name"] == m.name)["rank"] = ends
     return datasets, sorted(
         board, key=lambda r: (r["family"] == "control", -r["mean"] if np.isfinite(r["mean"]) else 2)
     )
-
-
-def _ranks(
-    names: list[str], results: dict[tuple[str, str], Result], datasets: list[DatasetCard], workspace: Workspace
-) -> list[tuple[Any, Any]]:
-    """Best and worst rank of each method over all datasets, by SRCC; unknown where labels are not here."""
-    comparisons = []
-    for d in datasets if names else []:
-        index = read_index(workspace.paths.index(d.name))
-        if not has_labels(index):
-            return [NO_RANK] * len(names)
-        scores = np.stack([results[name, d.name].scores([WHOLE])[0] for name in names])
-        comparisons.append(compare(scores, oriented(index["mos"], d.labels), True, clusters_of(index)))
-    return rank_ranges(comparisons) if comparisons else []
 
 
 def _cell(r: Result | None, rows: pd.DataFrame) -> dict[str, Any]:

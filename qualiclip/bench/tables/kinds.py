@@ -11,7 +11,7 @@ from pathlib import Path
 from qualiclip.bench.cards.base import CardError
 from qualiclip.bench.cards.method import MethodCard
 from qualiclip.bench.cards.table import TableCard
-from qualiclip.bench.workspace import Workspace
+from qualiclip.bench.workspace import Pair, Workspace
 from qualiclip.io import digest
 
 REPORTED = Path("workflow/reported")
@@ -30,9 +30,28 @@ def _correlations(card: TableCard, workspace: Workspace) -> list[Path]:
     return [*indexes, *reported, *(f(m.name, d.name) for m, d in pairs for f in (paths.metrics, paths.scores))]
 
 
+def typed_pairs(workspace: Workspace) -> list[Pair]:
+    """Methods and sets whose SRCC within types of degradation is shown."""
+    return [(m, d) for m, d in workspace.on_whole_sets() if d.has_types]
+
+
+def groups_file(workspace: Workspace) -> Path:
+    """The measured degradations: every type of ours in order, with its group."""
+    return workspace.paths.degradations(workspace.figure_set.name).with_suffix(".csv")
+
+
+def typed_files(workspace: Workspace) -> list[Path]:
+    """Indexes, metrics and scores of `typed_pairs`, and what names the groups of types."""
+    pairs, paths = typed_pairs(workspace), workspace.paths
+    indexes = dict.fromkeys(paths.index(d.name) for _, d in pairs)
+    groups = [groups_file(workspace)] if pairs else []
+    return [*groups, *indexes, *(f(m.name, d.name) for m, d in pairs for f in (paths.metrics, paths.scores))]
+
+
 KINDS: dict[str, Callable[[TableCard, Workspace], list[Path]]] = {
     "correlations": _correlations,
     "ablation": _correlations,
+    "types": lambda card, w: typed_files(w),
     "datasets": lambda card, w: [w.paths.index(d.name) for d in w.table_datasets(card)],
     "degradations": lambda card, w: [w.paths.degradations(w.figure_set.name).with_suffix(".csv")],
     "released_weights": lambda card, w: [w.paths.released_weights],

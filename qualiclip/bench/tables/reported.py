@@ -148,7 +148,8 @@ class Comparison:
     """Our value of one method, dataset and metric beside what is reported.
 
     ours: NaN where there is none. reach: how far ours may move, because of something that is not confirmed.
-    status: one of `STATUSES`, or "not run". reason: why it is off, another protocol or not run.
+    status: one of `STATUSES`, or "not run". reason: why it is off, another protocol or not run. allowed: the
+    difference up to which they match; NaN where they are not compared.
     """
 
     result: Result
@@ -159,6 +160,7 @@ class Comparison:
     reference: Reference
     status: str
     reason: str
+    allowed: float = float("nan")
 
     @property
     def difference(self) -> float:
@@ -232,12 +234,12 @@ def compare(
     if why := not_comparable(r, reference, incomplete, train):
         return Comparison(*facts, "other protocol", why)
     # certain values that lie close to each other match; where one of the two is a range, they may only overlap
-    allowed = tolerance(r.method, _deviation(r, results, metric, statistic, workspace))
-    within = abs(Comparison(*facts, "", "").difference) <= allowed + reach + 1e-9
+    allowed = tolerance(r.method, _deviation(r, results, metric, statistic, workspace)) + reach
+    within = abs(Comparison(*facts, "", "").difference) <= allowed + 1e-9
     if not within:
-        return Comparison(*facts, "off", _remark(remarks, r))
+        return Comparison(*facts, "off", _remark(remarks, r), allowed)
     doubts = ["sources disagree"] * (not reference.agree) + ["row order of the split files unconfirmed"] * (reach > 0)
-    return Comparison(*facts, "range" if doubts else "match", "; ".join(doubts))
+    return Comparison(*facts, "range" if doubts else "match", "; ".join(doubts), allowed)
 
 
 def comparisons(

@@ -43,6 +43,7 @@ COLUMNS = [
     "reason",  # why there is no value, why it is not what its name says, or why it does not compete
     "reported_low",  # what sources report; both ends are equal where they agree
     "reported_high",
+    "tolerance",  # difference up to which ours matches; empty where the protocols differ
     "status",
     "source",
 ]
@@ -93,6 +94,7 @@ def _published(compared: Sequence[Comparison]) -> dict[tuple[str, str, str, str]
         (c.result.method.name, c.result.dataset.name, c.metric, c.statistic): {
             "reported_low": c.reference.low,
             "reported_high": c.reference.high,
+            "tolerance": c.allowed,
             "status": c.status,
             "source": " ".join(dict.fromkeys(c.reference.rows["url"])),
         }

@@ -178,6 +178,17 @@ def test_references_from_names(card, tmp_path):
         read_card(DatasetCard, tmp_path / "bad.yaml")
 
 
+def test_types_from_names_have_names(card, tmp_path):
+    (tmp_path / "labels.csv").write_text("image,mos\nI01_10_1.png,1\nI01_02_2.png,2\n")
+    typed = changed(card, type_pattern="_(\\d\\d)_", types={"02": "blur", "10": "jpeg"})
+    assert labels.read_labels(typed, tmp_path)["type"].tolist() == ["jpeg", "blur"] and typed.has_types
+    with pytest.raises(index.DatasetError, match="types has no name for 02"):
+        labels.read_labels(changed(card, type_pattern="_(\\d\\d)_", types={"10": "jpeg"}), tmp_path)
+    (tmp_path / "bad.yaml").write_text(DATASET.replace("range:", "types: {a: b}, range:"))
+    with pytest.raises(CardError, match="types belong to type"):
+        read_card(DatasetCard, tmp_path / "bad.yaml")
+
+
 def test_an_own_folder_in_six_lines(tmp_path):
     """As README shows it."""
     mine = tmp_path / "photos"

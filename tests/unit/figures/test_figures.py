@@ -221,9 +221,7 @@ def test_every_kind_is_a_module_with_draw():
 
 
 def test_an_unknown_kind_names_the_kinds():
-    with pytest.raises(
-        CardError, match=r"f\.yaml: kind: no kind of figure is called 'pie'; kinds: score_vs_intensity, "
-    ):
+    with pytest.raises(CardError, match=r"f\.yaml: kind: no kind of figure is called 'pie'; kinds: summary, "):
         kinds.module(figure_card("pie"))
 
 

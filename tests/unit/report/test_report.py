@@ -15,6 +15,7 @@ from qualiclip.bench.formats import write_csv
 from qualiclip.bench.report import page, sections
 from qualiclip.bench.tables.render import render, write
 from qualiclip.bench.tables.results import read_results
+from qualiclip.bench.tables.standing import standing
 from qualiclip.bench.tables.tidy import collected, read_tidy
 from qualiclip.bench.workspace import Workspace
 from tests.support.cards import dataset_card, figure_card, method_card, table_card
@@ -55,7 +56,8 @@ def board_of(workspace: Workspace, without: str = "") -> list[dict]:
     """Rows of the leaderboard."""
     results = results_of(workspace)
     compared = [r for r in results if r.method.name != without]
-    return sections.leaderboard(read_tidy(workspace.paths.results), compared, results, workspace)[1]
+    ranked = standing(compared, workspace)
+    return sections.leaderboard(read_tidy(workspace.paths.results), compared, results, ranked)[1]
 
 
 def test_the_leaderboard_is_sorted_by_the_mean_of_what_competes(workspace):
