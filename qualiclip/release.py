@@ -1,6 +1,6 @@
 """Weights of a finished training into the package, under a name, with the scores that they must give everywhere.
 
-`python -m qualiclip.release bsds500 results/scratch/checkpoints/qualiclip` writes qualiclip/weights/bsds500/: the
+`python -m qualiclip.release bsds500 results/scratch/checkpoints/small` writes qualiclip/weights/bsds500/: the
 weights in half precision, the record of their training and expected.csv. Its model_card.md is written by hand.
 `python -m qualiclip.release bsds500` compares the scores of this machine with expected.csv.
 """

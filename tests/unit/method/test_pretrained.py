@@ -111,5 +111,6 @@ def test_shipped_weights_give_the_expected_scores(name):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_have_a_card_and_learned_from_no_human_score(name):
     folder = pretrained.SHIPPED / name
+    assert (folder / WEIGHTS).stat().st_size <= 4e6
     assert "human scores" in (folder / "model_card.md").read_text()
     assert read_json(folder / TRAIN_RECORD)["train"]["pretrained"] is None
