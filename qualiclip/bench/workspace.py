@@ -93,6 +93,8 @@ class Workspace:
             if m.features_of and m.variant not in (None, encoder.variant):
                 raise CardError(f"{m.path}: variant: its features are those of {encoder.variant!r}")
         for f in self.all_figures.values():
+            if f.name in self.all_tables:
+                raise CardError(f"{f.path}: {self.all_tables[f.name].path} has this name too; files saved are alike")
             for name in f.methods:
                 if name in self.all_methods and self.all_methods[name].features_of:
                     raise CardError(f"{f.path}: methods: {name} is trained per split and has no score of a photo")

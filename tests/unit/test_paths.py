@@ -29,10 +29,11 @@ GRAMMAR = {
     "degradations": "results/mini/degradations/{dataset}.npz",
     "explain": "results/mini/explain/{method}.npz",
     "efficiency": "results/mini/efficiency/{method}.json",
+    "site": "results/site/{run}",
     "log": "results/mini/logs/{job}.log",
 }
 NAMES = {"dataset": "clive", "method": "qualiclip+", "variant": "ablation-full", "table": "t", "figure": "f"}
-NAMES |= {"k": 2, "n": 3, "job": "score/piqe/clive"}
+NAMES |= {"k": 2, "n": 3, "job": "score/piqe/clive", "run": "mini-1"}
 
 
 def test_the_grammar_is_complete():
@@ -41,7 +42,8 @@ def test_the_grammar_is_complete():
     properties = {name: str(getattr(PATHS, name)) for name, p in vars(Paths).items() if isinstance(p, property)}
     files = {"report": "results/mini/report.html", "released_weights": "results/mini/released_weights.json"}
     files |= {"latex_index": "results/mini/tables/index.tex", "results": "results/mini/results.csv"}
-    files |= {"plan": "results/mini/plan.txt"}
+    files |= {"plan": "results/mini/plan.txt", "all_scores": "results/mini/scores"}
+    files |= {"release": "results/mini/release.zip", "release_manifest": "results/mini/release.json"}
     assert properties == files
 
 

@@ -51,6 +51,12 @@ def test_a_figure_cannot_show_what_has_no_score_of_a_photo(workspace):
         workspace._check_cards()
 
 
+def test_a_figure_with_the_name_of_a_table(workspace):
+    workspace.all_figures = {"datasets": figure_card("gmad", name="datasets")}
+    with pytest.raises(CardError, match="tables/datasets.yaml has this name too"):
+        workspace._check_cards()
+
+
 def test_a_method_trained_on_a_set_without_a_card(workspace):
     workspace.all_methods = {**workspace.all_methods, "m": method_card(trained_on=["nothing"])}
     with pytest.raises(CardError, match=r"m\.yaml: trained_on: no dataset card 'nothing'"):

@@ -37,7 +37,8 @@ def members(workspace: Workspace) -> list[Path]:
     files = [f for t in workspace.tables() for f in table_kinds.inputs(t, workspace)]
     files += [f for c in workspace.figures() for f in figure_kinds.inputs(c, workspace)]
     files += [paths.train_record(v) for m, _ in workspace.scored() if (v := workspace.variant_of(m))]
-    return sorted({f for f in files if f.is_relative_to(paths.root)})  # reported values are part of the repository
+    made_again = {paths.results}  # from the others; reported values are part of the repository
+    return sorted({f for f in files if f.is_relative_to(paths.root)} - made_again)
 
 
 def stage(workspace: Workspace, folder: Path) -> None:

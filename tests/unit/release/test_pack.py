@@ -82,6 +82,14 @@ def test_what_comes_without_labels_has_no_correlation(run, tmp_path):
     assert len(read_metrics(rebuilt.paths.metrics("a", "myset"))) > 1
 
 
+def test_what_is_made_again_stays_behind(run, tmp_path):
+    run.all_figures["reported"] = figure_card("reported", name="reported")  # drawn from results.csv
+    run.paths.results.write_text("table\n")
+    archive, rebuilt = released(run, tmp_path)
+    assert not rebuilt.paths.results.exists()
+    run.paths.results.unlink()
+
+
 def test_pixels_stay_behind_and_their_place_says_why(run, tmp_path):
     run.all_figures["g"] = figure_card("gradcam", name="g", methods=["a"])
     run.paths.explain("a").parent.mkdir()
