@@ -76,6 +76,8 @@ def main_variant(workspace: Workspace) -> TrainConfig:
 KINDS: dict[str, Kind] = {
     "summary": Kind(_compared, settings=_shown),
     "types": Kind(lambda c, w: typed_files(w), settings=_shown),
+    "wins": Kind(_compared, settings=_shown),
+    "critical_difference": Kind(_compared, settings=_shown),
     "reported": Kind(lambda c, w: [w.paths.results], settings=_shown),
     "score_vs_intensity": Kind(lambda c, w: [w.paths.intensity(m.name) for m in w.figure_methods(c)], methods=1),
     "gmad": Kind(_gmad, methods=2, settings=lambda w: [w.gmad_set.labels, w.config.gmad_levels]),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import chi2, spearmanr
 
-from qualiclip.bench.figures import summary
+from qualiclip.bench.figures import critical_difference, summary
 from qualiclip.bench.formats import write_csv
 from qualiclip.bench.report.minute import sentences
 from qualiclip.bench.tables import types as types_table
@@ -127,3 +127,38 @@ def test_srcc_within_types(tmp_path):
     plain = workspace.all_datasets["set0"].labels.model_copy(update={"type": None})
     workspace.all_datasets = {"set0": workspace.all_datasets["set0"].model_copy(update={"labels": plain})}
     assert "No set of this run states the type" in drawn("types", workspace).data["not_drawn"][0]
+
+
+def test_who_beats_whom(workspace):
+    """Each of both good methods beats the poor one on each set; no other pair differs."""
+    data = drawn("wins", workspace).data
+    assert len(data) == 3 * 3 * 2 and set(data["dataset"]) == {"set0", "set1", "set2"}
+    better = data[data["better"] == 1]
+    assert set(zip(better["row"], better["than"], strict=True)) == {("good", "poor"), ("twin", "poor")}
+    assert len(better) == 6 and (data["better"] == -1).sum() == 6
+
+
+def test_one_method_beats_nobody(tmp_path):
+    workspace = several_sets(tmp_path, {"good": 0.05, "random": 9.0}, 1, random={"family": "control"})
+    assert "Fewer than two methods" in drawn("wins", workspace).data["not_drawn"][0]
+
+
+def test_critical_difference():
+    """Demsar's example: four classifiers on 14 sets differ by 1.25 (JMLR 2006, section 3.2.2: q 2.569)."""
+    assert critical_difference.critical_difference(4, 14) == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 14)), abs=1e-3)
+
+
+def test_mean_ranks_over_five_sets(tmp_path):
+    noise = {"good": 0.05, "middle": 0.4, "poor": 2.0}
+    drawing = drawn("critical_difference", several_sets(tmp_path, noise, 6))
+    data = drawing.data.set_index("method")
+    assert list(data.index) == ["good", "middle", "poor"] and data["mean_rank"].tolist() == [1, 2, 3]
+    # q of three methods is 2.343 (Demsar, table 5a); Friedman's statistic of perfect agreement is N (k - 1) = 12
+    apart = 2.343 * np.sqrt(3 * 4 / (6 * 6))
+    assert (data["high"] - data["low"]).tolist() == pytest.approx([apart] * 3, abs=1e-3)
+    assert data["like_the_best"].tolist() == [True, True, False]
+    assert f"p = {chi2.sf(12, 2):.2g}." in drawing.notes[-1]
+
+
+def test_mean_ranks_over_too_few_sets(workspace):
+    assert "needs 5 sets and 3 methods" in drawn("critical_difference", workspace).data["not_drawn"][0]
