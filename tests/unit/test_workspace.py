@@ -53,7 +53,7 @@ def test_a_figure_cannot_show_what_has_no_score_of_a_photo(workspace):
 
 def test_a_figure_with_the_name_of_a_table(workspace):
     workspace.all_figures = {"datasets": figure_card("gmad", name="datasets")}
-    with pytest.raises(CardError, match="tables/datasets.yaml has this name too"):
+    with pytest.raises(CardError, match=r"tables/datasets\.yaml has this name too"):
         workspace._check_cards()
 
 

@@ -46,8 +46,8 @@ def draw(card: FigureCard, workspace: Workspace) -> Drawing:
     names = [workspace.all_methods[name].short or workspace.all_methods[name].title for name in shown["method"]]
     notes = [
         *labels_note(ranked.datasets),
-        f"Mean rank by whole-set SRCC over {n} sets, of the {m} methods that compete on all of them; 1 is the best. Two "
-        f"methods whose bars do not touch differ significantly: Nemenyi's test at 5%, critical difference {apart:.2f}. "
+        f"Mean rank by whole-set SRCC over {n} sets, of the {m} methods that compete on all of them; 1 is the best. "
+        f"Two methods whose bars do not touch differ significantly: Nemenyi's test at 5%, critical difference {apart:.2f}. "
         f"Friedman's test of equal methods: p = {p:.2g}. Blue: not different from the best.",
         *([f"{m - len(shown)} more are in the CSV file."] if len(shown) < m else []),
     ]

@@ -85,7 +85,7 @@ def test_what_comes_without_labels_has_no_correlation(run, tmp_path):
 def test_what_is_made_again_stays_behind(run, tmp_path):
     run.all_figures["reported"] = figure_card("reported", name="reported")  # drawn from results.csv
     run.paths.results.write_text("table\n")
-    archive, rebuilt = released(run, tmp_path)
+    _, rebuilt = released(run, tmp_path)
     assert not rebuilt.paths.results.exists()
     run.paths.results.unlink()
 
