@@ -47,8 +47,8 @@ def draw(card: FigureCard, workspace: Workspace) -> Drawing:
     notes = [
         *labels_note(ranked.datasets),
         f"Mean rank by whole-set SRCC over {n} sets, of the {m} methods that compete on all of them; 1 is the best. "
-        f"Two methods whose bars do not touch differ significantly: Nemenyi's test at 5%, critical difference {apart:.2f}. "
-        f"Friedman's test of equal methods: p = {p:.2g}. Blue: not different from the best.",
+        "Two methods whose bars do not touch differ significantly: Nemenyi's test at 5%, critical difference "
+        f"{apart:.2f}. Friedman's test of equal methods: p = {p:.2g}. Blue: not different from the best.",
         *([f"{m - len(shown)} more are in the CSV file."] if len(shown) < m else []),
     ]
     return Drawing(partial(_paint, names, shown), data, notes)
@@ -62,6 +62,8 @@ def _paint(names: list[str], rows: pd.DataFrame, width: float) -> Figure:
     ax.axvspan(rows["low"].iloc[0], rows["high"].iloc[0], color=COLORS[0], alpha=0.08, linewidth=0)
     ax.hlines(at, rows["low"], rows["high"], colors=colors, linewidth=1.2)
     ax.scatter(rows["mean_rank"], at, c=colors, s=14, zorder=3)
+    last = int(rows["mean_rank"].max() + 0.5)
+    ax.set_xticks([1, *range(5, last + 1, 5)] if last > 5 else range(1, last + 1))
     ax.set(yticks=at, yticklabels=names, ylim=(len(rows) - 0.4, -0.6), xlabel="mean rank")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
