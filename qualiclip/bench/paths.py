@@ -129,6 +129,10 @@ class Paths:
         """image, group, type, intensity, score."""
         return self.root / "intensity" / f"{method}.csv"
 
+    def sizes(self, method: str) -> Path:
+        """image, factor, score, error."""
+        return self.root / "sizes" / f"{method}.csv"
+
     def degradations(self, dataset: str) -> Path:
         """One photo under every type and level; the mean change over the photos lies beside it as .csv."""
         return self.root / "degradations" / f"{dataset}.npz"

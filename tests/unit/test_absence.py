@@ -57,6 +57,7 @@ JOBS = {  # module -> arguments, outputs
     "train": ("DATASET --raw . --train {} --out OUT/c/weights.safetensors", "c/weights.safetensors c/train.json"),
     "measure.degradations": ("DATASET --raw . --count 2 --out OUT/d.npz", "d.npz d.csv"),
     "measure.intensity": ("baselines/piqe.yaml DATASET --raw . --count 2 --out OUT/i.csv", "i.csv"),
+    "measure.sizes": ("baselines/piqe.yaml DATASET --raw . --count 2 --out OUT/i.csv", "i.csv"),
     "measure.explain": ("baselines/qualiclip.yaml DATASET --raw . --count 2 --checkpoint OUT --out OUT/e.npz", "e.npz"),
 }
 
@@ -141,7 +142,7 @@ def test_the_leaderboard_has_a_column_and_means_of_what_is_here(workspace):
 
 
 @pytest.mark.parametrize(
-    "kind", ["gmad", "degradation_levels", "gradcam", "embeddings", "score_vs_intensity", "training"]
+    "kind", ["gmad", "degradation_levels", "gradcam", "embeddings", "score_vs_intensity", "score_vs_size", "training"]
 )
 def test_figures_say_why_they_are_not_drawn(workspace, kind, tmp_path):
     gone = dict.fromkeys(("gmad_set", "figure_set", "training_set"), "gone")
@@ -150,7 +151,8 @@ def test_figures_say_why_they_are_not_drawn(workspace, kind, tmp_path):
     paths, methods = workspace.paths, [] if kind == "degradation_levels" else ["a", "b"]
     if kind in ("gradcam", "embeddings", "training"):
         methods = ["v"]
-    for file in (paths.explain("v"), paths.intensity("a"), paths.degradations("gone"), paths.train_record("encoder")):
+    files = [paths.explain("v"), paths.intensity("a"), paths.sizes("a"), paths.degradations("gone")]
+    for file in (*files, paths.train_record("encoder")):
         leave_reason(file, GONE)
     card = figure_card(kind, methods=methods)
     drawing = draw.draw(card, workspace)

@@ -26,6 +26,7 @@ GRAMMAR = {
     "figure": "results/mini/figures/{figure}.png",
     "figure_column": "results/mini/figures/{figure}_column.pdf",
     "intensity": "results/mini/intensity/{method}.csv",
+    "sizes": "results/mini/sizes/{method}.csv",
     "degradations": "results/mini/degradations/{dataset}.npz",
     "explain": "results/mini/explain/{method}.npz",
     "efficiency": "results/mini/efficiency/{method}.json",

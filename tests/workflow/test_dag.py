@@ -20,7 +20,7 @@ from tests.support.trees import append, edit, jobs, nothing_to_do, output_of, ou
 pytestmark = pytest.mark.dag
 
 EXPENSIVE = {"fetch", "index", "train", "fit", "features", "score", "score_shard", "merge_shards", "score_per_split"}
-EXPENSIVE |= {"score_precomputed", "intensity", "explain", "degradation_changes", "efficiency"}
+EXPENSIVE |= {"score_precomputed", "intensity", "sizes", "explain", "degradation_changes", "efficiency"}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-# What is measured on photos rather than scored on datasets: degradations, intensity curves, explanations, cost.
+# What is measured on photos rather than scored on datasets: degradations, intensity and size curves, explanations, cost.
 
 photos = workspace.figure_set
 
@@ -25,39 +25,43 @@ rule degradation_changes:
         " --count {params.n_photos} --threads {threads} --out {output.images:q} 2>&1 | tee {log:q}"
 
 
-rule intensity:
-    """Score undistorted photos, degraded on the fly at growing intensity."""
-    input:
-        checkpoint,
-        method_code,
-        fitted,
-        index=paths.index(photos.name),
-        code=sources("qualiclip.bench.measure.intensity"),
-    output:
-        scores=paths.intensity("{method}"),
-        provenance=sidecar(paths.intensity("{method}")),
-    log:
-        paths.log("intensity/{method}"),
-    resources:
-        gpu=method_gpu,
-        device=DEVICE,
-        mirror=MIRROR_ARG,
-        mem_mb=memory,
-    params:
-        method=method_card,
-        dataset=photos.path,
-        n_photos=workspace.config.figure_photos,
-        checkpoint=checkpoint_arg,
-        fitted=fitted_arg,
-        trust=trust_arg,
-        mirrored=mirrored_weights(paths.intensity),
-        digest=score_digest,
-        raw=paths.raw,
-    shell:
-        "{PYTHON} -m qualiclip.bench.measure.intensity {params.method:q} {params.dataset:q} --index {input.index:q}"
-        " --raw {params.raw:q} --count {params.n_photos} {params.checkpoint} {params.fitted} {params.trust}"
-        " {resources.mirror} --mirrored {params.mirrored:q} --device {resources.device} --threads {threads}"
-        " --out {output.scores:q} 2>&1 | tee {log:q}"
+for measured in ("intensity", "sizes"):  # each is a module of qualiclip.bench.measure
+
+    rule:
+        """Score undistorted photos: degraded on the fly at growing intensity, or whole at smaller sizes."""
+        name:
+            measured
+        input:
+            checkpoint,
+            method_code,
+            fitted,
+            index=paths.index(photos.name),
+            code=sources(f"qualiclip.bench.measure.{measured}"),
+        output:
+            scores=getattr(paths, measured)("{method}"),
+            provenance=sidecar(getattr(paths, measured)("{method}")),
+        log:
+            paths.log(measured + "/{method}"),
+        resources:
+            gpu=method_gpu,
+            device=DEVICE,
+            mirror=MIRROR_ARG,
+            mem_mb=memory,
+        params:
+            method=method_card,
+            dataset=photos.path,
+            n_photos=workspace.config.figure_photos,
+            checkpoint=checkpoint_arg,
+            fitted=fitted_arg,
+            trust=trust_arg,
+            mirrored=mirrored_weights(getattr(paths, measured)),
+            digest=score_digest,
+            raw=paths.raw,
+        shell:
+            "{PYTHON} -m qualiclip.bench.measure.{rule} {params.method:q} {params.dataset:q} --index {input.index:q}"
+            " --raw {params.raw:q} --count {params.n_photos} {params.checkpoint} {params.fitted} {params.trust}"
+            " {resources.mirror} --mirrored {params.mirrored:q} --device {resources.device} --threads {threads}"
+            " --out {output.scores:q} 2>&1 | tee {log:q}"
 
 
 rule explain:

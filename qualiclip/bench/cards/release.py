@@ -18,7 +18,7 @@ PROTOCOL = 1  # of docs/protocol.md: raised when the same score files would give
 LARGEST = 1 << 28  # bytes of a member
 _PATHS = Paths(Path(), Path())
 _FILES = [_PATHS.index(""), _PATHS.scores("", ""), _PATHS.metrics("", ""), _PATHS.train_record("x")]
-_FILES += [_PATHS.intensity(""), _PATHS.degradations(""), _PATHS.explain(""), _PATHS.efficiency("")]
+_FILES += [_PATHS.intensity(""), _PATHS.sizes(""), _PATHS.degradations(""), _PATHS.explain(""), _PATHS.efficiency("")]
 PLACES = {f.parts[0] for f in [*_FILES, _PATHS.released_weights]}  # folders and files that a release may hold
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*\.(csv|json|npz)", re.ASCII)
 

@@ -80,6 +80,7 @@ KINDS: dict[str, Kind] = {
     "critical_difference": Kind(_compared, settings=_shown),
     "reported": Kind(lambda c, w: [w.paths.results], settings=_shown),
     "score_vs_intensity": Kind(lambda c, w: [w.paths.intensity(m.name) for m in w.figure_methods(c)], methods=1),
+    "score_vs_size": Kind(lambda c, w: [w.paths.sizes(m.name) for m in w.figure_methods(c)], methods=1),
     "gmad": Kind(_gmad, methods=2, settings=lambda w: [w.gmad_set.labels, w.config.gmad_levels]),
     "overview": Kind(lambda c, w: [], settings=lambda w: main_variant(w).model_dump()),
     "degradation_levels": Kind(_degradations),

@@ -14,25 +14,21 @@ import torch
 from tqdm import tqdm
 
 from qualiclip.bench import job
-from qualiclip.bench.absence import leave_reason
-from qualiclip.bench.cards.base import read_card
 from qualiclip.bench.cards.dataset import DatasetCard
 from qualiclip.bench.cards.method import MethodCard
-from qualiclip.bench.formats import write_csv
-from qualiclip.bench.measure import photos
-from qualiclip.bench.methods.contract import Batch, Method, NotRun
-from qualiclip.bench.methods.load import create
+from qualiclip.bench.measure import photos, scored_photos
+from qualiclip.bench.methods.contract import Batch, Method
 from qualiclip.degrade import N_LEVELS, TYPES, Draw, degrade
 
 
-def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str) -> pd.DataFrame:
+def curves(method: Method, card: MethodCard, files: list[Path], dataset: DatasetCard, device: str) -> pd.DataFrame:
     """Scores of each photo under each degradation type at intensities 0, 0.2, .. 1 (levels 0 to 5).
 
     The random parameters are seeded by the numbers of photo and type, and shared by the levels.
     """
     levels = torch.arange(N_LEVELS + 1.0)
     rows = []
-    for i, file in enumerate(tqdm(files, desc="score against intensity", unit="photo")):
+    for i, file in enumerate(tqdm(files, desc=f"{card.name} against intensity", unit="photo")):
         photo = photos.read(file, dataset, device)
         for k, t in enumerate(TYPES.values()):
             draw = Draw.sample(1, torch.Generator().manual_seed(1000 * i + k)).repeat(len(levels))
@@ -44,23 +40,7 @@ def curves(method: Method, files: list[Path], dataset: DatasetCard, device: str)
 
 
 def main() -> None:
-    names = (*job.METHOD, "dataset", "--index", "--raw", "--count", "--fitted", "--mirrored")
-    args = job.parser("Score photos degraded at growing intensity.", *names, "--threads", "--out").parse_args()
-    if job.absent([args.index], args.out):
-        return
-    torch.set_num_threads(args.threads)
-    device = job.device(args.device)
-    card, dataset = read_card(MethodCard, args.method), read_card(DatasetCard, args.dataset)
-    method = create(card, args.checkpoint, args.mirror, args.trust, fitted=args.fitted)
-    try:
-        method.load(device)
-    except NotRun as e:
-        leave_reason(args.out, f"{card.title}: not run: {e}")
-        job.record(args.out, card, dataset, args.index, complete=False, mirrored=args.mirrored)
-        return
-    files = photos.choose(args.index, args.raw, dataset, args.count)
-    write_csv(curves(method, files, dataset, device), args.out)
-    job.record(args.out, card, dataset, args.index, complete=True, mirrored=args.mirrored, photos=len(files))
+    scored_photos.run("Score photos degraded at growing intensity.", curves)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The undistorted photos that degradations, intensity curves and explanations are measured on."""
+"""The undistorted photos that degradations, scores at intensities and sizes, and explanations are measured on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from qualiclip.bench.cards.dataset import DatasetCard
@@ -20,12 +21,17 @@ def choose(index: Path, raw: Path, dataset: DatasetCard, count: int) -> list[Pat
     return [raw / dataset.name / n for n in dict.fromkeys(chosen)]
 
 
-def read(file: Path, dataset: DatasetCard, device: str = "cpu") -> Tensor:
-    """(3, H, W) float32 in [0, 1], resized as the dataset's card states. Raises UnreadableImage."""
+def opened(file: Path, dataset: DatasetCard) -> Image.Image:
+    """The photo, resized as the dataset's card states. Raises UnreadableImage."""
     image = open_rgb(file)
     if dataset.resize:
         image = resized(image, dataset.resize.shorter_side, dataset.resize.interpolation)
-    return (to_tensor(image).float() / 255).to(device)
+    return image
+
+
+def read(file: Path, dataset: DatasetCard, device: str = "cpu") -> Tensor:
+    """(3, H, W) float32 in [0, 1] of `opened`."""
+    return (to_tensor(opened(file, dataset)).float() / 255).to(device)
 
 
 def middle(photo: Tensor, side: int) -> Tensor:

@@ -66,6 +66,7 @@ class Estimate:
             "score_shard": self._shard,
             "score_per_split": self._scoring,
             "intensity": self._intensity,
+            "sizes": lambda job: self._method(job, self._photos(2)),  # in sum, 2.05 photos
             "explain": lambda job: self.costs["explain"].seconds() + self._method(job, self._photos(3)),
             "efficiency": self._efficiency,
             "degradation_changes": lambda job: self._degraded(min(self.config.figure_photos, 100), N_LEVELS),

@@ -184,6 +184,22 @@ def test_score_against_intensity(workspace):
     assert kinds.inputs(figure_card("score_vs_intensity", methods=["qualiclip"]), workspace) == [file]
 
 
+def test_score_against_size(workspace):
+    """Two methods whose scores fall by 1 at half the size; one turns the order, and cannot score the smallest."""
+    whole = np.array([1.0, 2.0, 3.0])
+    scores = {"qualiclip": {1: whole, 0.5: whole - 1, 0.25: whole - 1}}
+    scores["niqe-fit"] = {1: whole, 0.5: 5 - whole, 0.25: np.full(3, np.nan)}
+    for name, by_factor in scores.items():
+        rows = [(f"{i}.png", f, v) for f, values in by_factor.items() for i, v in enumerate(values)]
+        write_csv(pd.DataFrame(rows, columns=["image", "factor", "score"]), workspace.paths.sizes(name))
+    drawing = drawn("score_vs_size", workspace, methods=list(scores))
+    data = drawing.data.set_index(["method", "factor"])
+    # the standard deviation of the whole photos is 1
+    assert data.loc["qualiclip", "mean"].tolist() == [-1, -1, 0] and data.loc["qualiclip", "srcc"].tolist() == [1, 1, 1]
+    assert data.loc[("niqe-fit", 0.5), ["mean", "srcc", "n"]].tolist() == [-1, -1, 3], "lower is better: it rose by 1"
+    assert data.loc[("niqe-fit", 0.25), "n"] == 0 and "3 scores are missing, up to 0.25" in drawing.notes[-1]
+
+
 def test_training_curve(workspace):
     file = workspace.paths.train_record("qualiclip")
 

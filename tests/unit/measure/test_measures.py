@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from qualiclip.bench.measure import degradations, efficiency, intensity, photos
+from qualiclip.bench.measure import degradations, efficiency, intensity, photos, sizes
 from qualiclip.bench.methods.contract import Batch
 from qualiclip.degrade import N_LEVELS, TYPES
-from tests.support.cards import dataset_card
+from tests.support.cards import dataset_card, method_card
 from tests.support.photos import write_photos
 
 
@@ -92,9 +92,39 @@ def test_photos_are_cut_to_one_size_and_resized_as_the_card_says(small):
 def test_scores_at_growing_intensity(small):
     index, raw = small
     files = photos.choose(index, raw, dataset_card(), 2)
-    table = intensity.curves(Mean(), files, dataset_card(), "cpu")
+    table = intensity.curves(Mean(), method_card(), files, dataset_card(), "cpu")
     assert len(table) == 2 * len(TYPES) * (N_LEVELS + 1)
     assert table["intensity"].unique().tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
     untouched = table[table["intensity"] == 0].groupby("image")["score"]
     assert (untouched.nunique() == 1).all(), "level 0 is the photo itself, whatever the type"
     assert untouched.first().tolist() == pytest.approx([photos.read(f, dataset_card()).mean().item() for f in files])
+
+
+class Width:
+    """The width of an image in px, of those that are 32 px wide at least."""
+
+    def score(self, batch: Batch) -> torch.Tensor:
+        if batch.images.shape[-1] < 32:
+            raise ValueError("too small")
+        return batch.images.new_full((len(batch.images),), batch.images.shape[-1])
+
+
+def test_scores_at_smaller_sizes(small):
+    """Photos of 80 x 64 px whole, and down to a quarter; what a method cannot score has a reason in its row."""
+    index, raw = small
+    files = photos.choose(index, raw, dataset_card(), 2)
+    table = sizes.at_sizes(Width(), method_card(), files, dataset_card(), "cpu")
+    assert table["image"].tolist() == ["0.png"] * 5 + ["2.png"] * 5
+    assert table["factor"].tolist() == [0.25, 0.35, 0.5, 0.7, 1] * 2
+    assert table["score"].tolist()[2:5] == pytest.approx([40, 80 * 45 / 64, 80], abs=0.6)
+    assert table["error"].tolist()[:2] == ["ValueError: too small"] * 2 and not table["error"].iloc[2]
+
+
+def test_a_smaller_photo_is_the_photo_by_an_antialiasing_filter(small):
+    """The mean grey value of a photo hardly changes; a policy of the method's card is followed after."""
+    index, raw = small
+    files = photos.choose(index, raw, dataset_card(), 2)
+    means = sizes.at_sizes(Mean(), method_card(), files, dataset_card(), "cpu")["score"]
+    assert means.tolist() == pytest.approx([means[4]] * 5 + [means[9]] * 5, abs=0.01)
+    card = method_card(input={"shorter_side": 48})
+    assert set(sizes.at_sizes(Width(), card, files, dataset_card(), "cpu")["score"]) <= {60, 61}
