@@ -10,9 +10,9 @@ window.addEventListener("load", async () => {
   heads[0].click(); seen.names = column(board, 0);
   // integers sort as numbers, and what is empty stands last in either direction
   const datasets = document.querySelector("#table-datasets table"), named = [...datasets.querySelectorAll("th button")];
-  const count = named.find(button => button.textContent.trim().toLowerCase() === "images"), at = count.closest("th").cellIndex;
-  count.click(); seen.counts = column(datasets, at);
-  const numbers = count.getBoundingClientRect(), cell = datasets.tBodies[0].rows[0].cells[at].getBoundingClientRect();
+  const count = named.find(button => button.textContent.trim().toLowerCase() === "images"), place = count.closest("th").cellIndex;
+  count.click(); seen.counts = column(datasets, place);
+  const numbers = count.getBoundingClientRect(), cell = datasets.tBodies[0].rows[0].cells[place].getBoundingClientRect();
   seen.beside = Math.abs(numbers.right - cell.right);
   // another metric, a filter and a family; the address holds them, and gives them back
   const shown = () => [...board.tBodies[0].rows].filter(row => !row.hidden).map(row => row.cells[0].textContent);

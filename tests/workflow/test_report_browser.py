@@ -74,7 +74,7 @@ def probe(page: Path, width: int) -> tuple[dict, str]:
         command = chromium(probed, f"--window-size={width},900", query=query)
         browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         try:
-            seen = got.get(timeout=120)
+            seen = got.get(timeout=60)
         except queue.Empty:
             pytest.fail(f"the page has sent nothing: {Path(log.name).read_text()[-2000:]}")
         finally:

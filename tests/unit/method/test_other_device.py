@@ -41,6 +41,7 @@ def test_a_training_runs_there_and_gives_what_it_gives_on_the_cpu(photos, tmp_pa
         files.append(str(tmp_path / f"{i}.png"))
         to_image(photo[:, :96, :96]).save(files[-1])
     size = {"encoder": "rn-mini", "pretrained": None, "crop": 64, "crop_pairs": 2, "levels": 2, "epochs": None}
+    size |= {"precision": "float32"}  # a CPU may have bfloat16, which the simulated device lacks
     c = TrainConfig(**size, steps=2, lr=1e-9, lambda_across=1, ema_decay=0.9, types_per_pair=2, norm_batches=1)
     with other_device() as device:
         there = train(c, files, tmp_path / "there", device)
