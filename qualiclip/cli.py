@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qualiclip.io import printable
-from qualiclip.pretrained import DEFAULT, RELEASED, names
+from qualiclip.pretrained import DEFAULT, RELEASED, names, shipped_reference
 
 if TYPE_CHECKING:
+    from qualiclip.percentiles import Reference
     from qualiclip.score import Row
 
 FORMATS = ("table", "csv", "json")
@@ -22,6 +23,7 @@ EXAMPLES = """examples:
   qualiclip score photo.jpg
   qualiclip score photos/ --top 10                        the ten best
   qualiclip score photos/ --bottom 10 --html worst.html   the ten worst, to look at
+  qualiclip score photo.jpg --explain                     better than how many photos
   qualiclip score photos/ more/*.jpg --format csv > scores.csv
   find . -name '*.jpg' -print0 | qualiclip score -
 
@@ -43,6 +45,7 @@ def _score(args: argparse.Namespace) -> int:
 
     from qualiclip.inference import fast
     from qualiclip.model import QualiCLIP
+    from qualiclip.percentiles import read_reference
     from qualiclip.score import find_images, score
     from qualiclip.tensors import pick_device
 
@@ -54,13 +57,17 @@ def _score(args: argparse.Namespace) -> int:
         files = find_images([p for a in args.paths for p in (_listed() if a == "-" else [a])])
         load = QualiCLIP.from_pretrained if args.weights in names() else QualiCLIP.from_checkpoint
         model = fast(load(args.weights), getattr(torch, args.precision), device)
+        reference = read_reference(args.reference or shipped_reference(args.weights)) if args.explain else None
     except (FileNotFoundError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
     # scores, printed in the format asked for
     rows = score(model, files, device, progress)
     printed = _selected(rows, args.top, args.bottom)
-    _print([{"image": str(r.image), "score": r.score, "error": r.error} for r in printed], args.format)
+    _print([_record(r, reference) for r in printed], args.format)
+    if reference:
+        n = f"{len(reference.scores)} images of {reference.title}"
+        print(f"Percentiles: how many of {n} score lower, with 95% limits.", file=sys.stderr)
     if args.html:
         from qualiclip.contact_sheet import write_contact_sheet
 
@@ -92,6 +99,17 @@ def _selected(rows: list[Row], top: int | None, bottom: int | None) -> list[Row]
     return scored[: top or bottom] + [r for r in rows if r.error]
 
 
+def _record(row: Row, reference: Reference | None) -> dict[str, Any]:
+    """What is printed of one file; with a reference its percentile, too."""
+    record = {"image": str(row.image), "score": row.score, "error": row.error}
+    if reference:
+        place = None if row.score is None else reference.percentile(row.score)
+        names = ("percentile", "percentile_low", "percentile_high")
+        values = (place.value, place.low, place.high) if place else (None,) * 3
+        record |= {name: None if v is None else round(v, 1) for name, v in zip(names, values, strict=True)}
+    return record
+
+
 def _print(records: list[dict[str, Any]], form: str) -> None:
     """Print image, score and error of each file as a table, CSV or JSON. Bytes that are no text become \\x.."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -102,14 +120,22 @@ def _print(records: list[dict[str, Any]], form: str) -> None:
     elif form == "csv":
         # csv.writer would leave a carriage return without quotes, and readers take it for the end of the line
         broken = any("\r" in r["image"] for r in records)
-        writer = csv.DictWriter(sys.stdout, ["image", "score", "error"], dialect=csv.unix_dialect if broken else Plain)
+        writer = csv.DictWriter(sys.stdout, list(records[0]), dialect=csv.unix_dialect if broken else Plain)
         writer.writeheader()
         writer.writerows(records)
     else:
         images = [printable(r["image"]) for r in records]
         width = max(map(len, images))
         for name, r in zip(images, records, strict=True):
-            print(f"{name:{width}}  {r['error'] or format(r['score'], '.4f')}")
+            print(f"{name:{width}}  {r['error'] or _words(r)}")
+
+
+def _words(record: dict[str, Any]) -> str:
+    """The score of a file, and its percentile where there is one."""
+    if "percentile" not in record:
+        return f"{record['score']:.4f}"
+    limits = f"{record['percentile_low']:.0f} to {record['percentile_high']:.0f}%"
+    return f"{record['score']:.4f}  better than {record['percentile']:.0f}% ({limits})"
 
 
 def _degrade(args: argparse.Namespace) -> int:
@@ -195,6 +221,15 @@ def parser() -> argparse.ArgumentParser:
     some.add_argument("--bottom", type=_count, metavar="N", help="the N worst alone, worst first")
     score.add_argument(
         "--html", type=Path, metavar="FILE", help="write a contact sheet, too: small pictures, best first"
+    )
+    score.add_argument(
+        "--explain", action="store_true", help="say what share of a reference set scores lower, with 95%% limits"
+    )
+    score.add_argument(
+        "--reference",
+        type=Path,
+        metavar="CSV",
+        help="for --explain: scores of the same weights, as --format csv prints them (default: CLIVE, in this package)",
     )
     score.set_defaults(run=_score)
     # qualiclip degrade

@@ -39,6 +39,15 @@ def locate(name: str) -> Path:
     return released() if name == RELEASED else SHIPPED / name
 
 
+def shipped_reference(name: str) -> Path:
+    """The scores of a reference set by the weights of a name. Raises WeightsError where none are in the package."""
+    files = sorted((SHIPPED / name).glob("reference/*.csv")) if name in names() else []
+    if not files:
+        remedy = "score a folder of yours with --format csv, and name the file: --reference scores.csv"
+        raise WeightsError(f"no reference for the weights {name} is in this package; {remedy}")
+    return files[0]
+
+
 def released() -> Path:
     """The authors' qualiclip.pth in the cache of torch.hub (TORCH_HOME), fetched unless it is there.
 

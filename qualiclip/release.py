@@ -3,6 +3,8 @@
 `python -m qualiclip.release bsds500 results/scratch/checkpoints/small` writes qualiclip/weights/bsds500/: the
 weights in half precision, the record of their training and expected.csv. Its model_card.md is written by hand.
 `python -m qualiclip.release bsds500` compares the scores of this machine with expected.csv.
+`python -m qualiclip.release bsds500 --reference FOLDER CLIVE` writes reference/CLIVE.csv: scores of the images of a
+folder, without their names, which `qualiclip score --explain` compares with.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from qualiclip.inference import fast
 from qualiclip.io import atomic, read_json, write_text
 from qualiclip.model import QualiCLIP
 from qualiclip.pretrained import SHIPPED
-from qualiclip.score import score
+from qualiclip.score import find_images, score
 
 EXPECTED = "expected.csv"  # in the folder of the weights: image, score
 TOLERANCE = 1e-3  # of a score, over platforms and versions of libraries
@@ -77,12 +79,28 @@ def pack(checkpoint: Path, folder: Path) -> None:
     write_text(folder / EXPECTED, "image,score\n" + "".join(rows))
 
 
+def write_reference(folder: Path, images: Path, title: str) -> Path:
+    """Write the scores of the images of a folder, in ascending order. Raises ValueError for one without a score."""
+    model = fast(QualiCLIP.from_checkpoint(folder))
+    rows = score(model, find_images([str(images)]))
+    if errors := [r for r in rows if r.error]:
+        raise ValueError(f"{errors[0].image}: {errors[0].error}")
+    out = folder / "reference" / f"{title}.csv"
+    out.parent.mkdir(exist_ok=True)
+    write_text(out, "score\n" + "".join(f"{value:.4f}\n" for value in sorted(r.score for r in rows)))
+    return out
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Put weights into the package, or compare what they give here.")
     parser.add_argument("name", help="of the weights: a folder of qualiclip/weights")
     parser.add_argument("checkpoint", nargs="?", type=Path, help="of a finished training; none: compare only")
+    parser.add_argument("--reference", nargs=2, metavar=("FOLDER", "TITLE"), help="write scores to compare with")
     args = parser.parse_args()
     folder = SHIPPED / args.name
+    if args.reference:
+        print(write_reference(folder, *args.reference))
+        return 0
     if args.checkpoint:
         pack(args.checkpoint, folder)
         print(f"{folder / WEIGHTS}: {(folder / WEIGHTS).stat().st_size / 1e6:.1f} MB")
